@@ -1,0 +1,92 @@
+"""What can go wrong, as one tree.
+
+    ExporterError
+    ├── SettingsError   a flag, an environment variable or a file that cannot be used
+    └── ListingError    an account could not be listed whole; carries a `Reason`
+
+Messages are shown to people and written to logs: they never hold a secret.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a listing failed: the closed set behind the label ``reason``."""
+
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    UPSTREAM_5XX = "upstream_5xx"
+    UPSTREAM_4XX = "upstream_4xx"
+    API_ERROR = "api_error"
+    INVALID_RESPONSE = "invalid_response"
+    INCOMPLETE = "incomplete"
+
+
+HINTS: dict[Reason, str] = {
+    Reason.AUTH: (
+        "check that the token is active and has the permission 'MCP Portals Read' on this account"
+    ),
+    Reason.NOT_FOUND: "check the account id: it is 32 hexadecimal digits, not a zone id or a name",
+    Reason.RATE_LIMITED: (
+        "the API is left alone until the time it named; scrape less often, or give the exporter "
+        "a user of its own, since the quota is shared by all tokens of one user"
+    ),
+    Reason.TIMEOUT: (
+        "raise the job's scrape_timeout together with --scrape.timeout, or look for a slow "
+        "network or proxy between here and the API"
+    ),
+    Reason.CONNECTION: (
+        "check DNS, the firewall, HTTPS_PROXY and the certificates between here and the API"
+    ),
+    Reason.UPSTREAM_5XX: "the API itself fails; see the provider's status page",
+    Reason.UPSTREAM_4XX: "the API refuses the request; check --api.per-page and the base URL",
+    Reason.API_ERROR: "the API answered success: false; its code and text are in this line",
+    Reason.INVALID_RESPONSE: (
+        "this is not the API's answer; check CLOUDFLARE_BASE_URL and any proxy in between"
+    ),
+    Reason.INCOMPLETE: (
+        "the API sent fewer portals than it counted, twice; portals may be changing right now"
+    ),
+}
+
+
+class ExporterError(Exception):
+    """Anything this program raises on purpose."""
+
+
+class SettingsError(ExporterError):
+    """A setting cannot be used; the text names it and says how to mend it."""
+
+
+class ListingError(ExporterError):
+    """An account could not be listed whole.
+
+    Attributes:
+        reason: the value of the label ``reason``.
+        hint: what a person can do about it.
+        transient: whether the same request may succeed when it is sent again at once.
+        retry_after: seconds for which the API asked to be left alone, if it did.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.transient = transient
+        self.retry_after = retry_after
+
+    @property
+    def hint(self) -> str:
+        """What a person can do about it, in one line."""
+        return HINTS[self.reason]

@@ -1,0 +1,132 @@
+"""The account as the metrics need it: frozen values, no I/O, nothing imported from the package.
+
+Source: the answer of ``GET /accounts/{account_id}/access/ai-controls/mcp/portals`` (and, where it
+is collected, of its sibling ``.../mcp/servers``), reduced. Times are Unix seconds. ``None`` means
+that the API did not say.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+OTHER = "other"
+"""What a value counts as that is not in its closed set."""
+
+AUTH_TYPES = ("oauth", "bearer", "unauthenticated", OTHER)
+STATUSES = ("waiting", "ready", "stale", "error", OTHER)
+AUTHENTICATION_STATUSES = ("not_required", "required", "connected", "stale", "manual", OTHER)
+CODE_MODES = ("off", "opt_in", "default_on", "enforced", OTHER)
+
+
+class ErrorClass(msgspec.Struct, frozen=True, order=True):
+    """What ``error_details`` says, as label values.
+
+    ``is_upstream`` and ``retryable`` are ``true``, ``false`` or ``unknown``; the codes are whole
+    numbers or empty.
+    """
+
+    is_upstream: str
+    retryable: str
+    status_code: str
+    mcp_code: str
+
+
+class Server(msgspec.Struct, frozen=True):
+    """An MCP server: an object of the account, however many portals it is in."""
+
+    id: str
+    name: str
+    hostname: str
+    auth_type: str
+    status: str | None = None
+    authentication_status: str | None = None
+    in_error: bool = False
+    error_class: ErrorClass | None = None
+    last_sync: float | None = None
+    last_successful_sync: float | None = None
+    created: float | None = None
+    modified: float | None = None
+    tools: int | None = None
+    prompts: int | None = None
+    secure_web_gateway: bool | None = None
+    shared_oauth_callback: bool | None = None
+
+    @property
+    def retryable_upstream_failure(self) -> bool:
+        """In error, and the API says both that the server itself failed and that it may pass."""
+        kind = self.error_class
+        return (
+            self.in_error
+            and kind is not None
+            and kind.is_upstream == "true"
+            and kind.retryable == "true"
+        )
+
+    def staleness(self, now: float) -> float | None:
+        """Seconds since the last successful sync, or since creation where there never was one."""
+        since = self.created if self.last_successful_sync is None else self.last_successful_sync
+        return None if since is None else max(0.0, now - since)
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """What a portal shows its users of one server's tools, or of its prompts."""
+
+    shown: int
+    orphaned: int
+    """Overrides that name something the server does not offer."""
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A server in a portal."""
+
+    portal_id: str
+    server_id: str
+    default_disabled: bool | None = None
+    on_behalf: bool | None = None
+    tools: Exposure | None = None
+    prompts: Exposure | None = None
+
+
+class Portal(msgspec.Struct, frozen=True):
+    """An MCP portal."""
+
+    id: str
+    name: str
+    hostname: str
+    code_mode: str | None = None
+    code_mode_allowed: bool | None = None
+    secure_web_gateway: bool | None = None
+    created: float | None = None
+    modified: float | None = None
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A record that was left out of a listing."""
+
+    kind: str
+    """``portal`` or ``server``."""
+    where: str
+    why: str
+
+
+class PortalServers(msgspec.Struct, frozen=True):
+    """A portal with the ids of its distinct servers, and what holds for them together."""
+
+    portal: Portal
+    servers: tuple[Server, ...]
+
+
+class AccountServer(msgspec.Struct, frozen=True):
+    """A server with the number of portals it is attached to."""
+
+    server: Server
+    portals: int
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """One whole listing of an account: every tuple sorted by id, every id once."""
+
+    portals: tuple[PortalServers, ...] = ()
+    servers: tuple[AccountServer, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
