@@ -1,0 +1,224 @@
+"""From the API's records to the account's values: one record in, one value out, no I/O."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from exporter.cloudflare.records import Capability, Override, PortalRecord, ServerRecord
+from exporter.model import (
+    AUTH_TYPES,
+    AUTHENTICATION_STATUSES,
+    CODE_MODES,
+    OTHER,
+    STATUSES,
+    ErrorClass,
+    Exposure,
+    Portal,
+    Server,
+)
+
+AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
+
+
+class ReadServer(msgspec.Struct, frozen=True):
+    """A server as one record shows it, with what the portal around it says of it."""
+
+    server: Server
+    default_disabled: bool | None = None
+    on_behalf: bool | None = None
+    tools: Exposure | None = None
+    prompts: Exposure | None = None
+
+
+class Unidentified(ValueError):  # noqa: N818 - a finding about a record, told to people as such
+    """A record has no id, so nothing can be said about it."""
+
+
+def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
+    """The portal itself, without its servers.
+
+    Args:
+        record: as decoded.
+        notes: takes a line for each value that is not understood.
+
+    Raises:
+        Unidentified: it has no id.
+    """
+    if not record.id:
+        raise Unidentified("it has no id")
+    code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
+    return Portal(
+        id=record.id,
+        name=record.name or "",
+        hostname=bare_hostname(record.hostname or ""),
+        code_mode=code_mode,
+        code_mode_allowed=record.allow_code_mode if code_mode is None else code_mode != "off",
+        secure_web_gateway=record.secure_web_gateway,
+        created=unix_time(record.created_at, "portal created_at", notes),
+        modified=unix_time(record.modified_at, "portal modified_at", notes),
+    )
+
+
+def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
+    """The server, and what is shown of it where this record stands.
+
+    Args:
+        record: as decoded.
+        notes: takes a line for each value that is not understood.
+
+    Raises:
+        Unidentified: it has no id.
+    """
+    hidden = bool(record.default_disabled)
+    return ReadServer(
+        server=_server(record, notes),
+        default_disabled=record.default_disabled,
+        on_behalf=record.on_behalf,
+        tools=_exposure(record.tools, record.updated_tools, hidden=hidden),
+        prompts=_exposure(record.prompts, record.updated_prompts, hidden=hidden),
+    )
+
+
+def _server(record: ServerRecord, notes: set[str]) -> Server:
+    identity = record.id or record.server_id
+    if not identity:
+        raise Unidentified("it has no id")
+    auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
+    return Server(
+        id=identity,
+        name=record.name or "",
+        hostname=bare_hostname(record.hostname or ""),
+        auth_type=auth_type or OTHER,
+        status=_member(record.status, STATUSES, "server status", notes),
+        authentication_status=_authentication_status(record, notes),
+        in_error=bool(record.error) or _has_member(record.error_details),
+        error_class=_error_class(record.error_details),
+        last_sync=unix_time(record.last_synced, "server last_synced", notes),
+        last_successful_sync=unix_time(
+            record.last_successful_sync, "server last_successful_sync", notes
+        ),
+        created=unix_time(record.created_at, "server created_at", notes),
+        modified=unix_time(record.modified_at, "server modified_at", notes),
+        tools=None if record.tools is None else len(record.tools),
+        prompts=None if record.prompts is None else len(record.prompts),
+        secure_web_gateway=record.secure_web_gateway,
+        shared_oauth_callback=record.is_shared_oauth_callback_enabled,
+    )
+
+
+def _authentication_status(record: ServerRecord, notes: set[str]) -> str | None:
+    summary = record.auth_config_summary
+    if summary is not None and summary.auth_mode == "manual":
+        return "manual"
+    return _member(
+        record.authentication_status,
+        AUTHENTICATION_STATUSES,
+        "server authentication_status",
+        notes,
+    )
+
+
+def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str]) -> str | None:
+    """The value where it belongs to its closed set, `OTHER` where it does not."""
+    if not value:
+        return None
+    if value in known:
+        return value
+    notes.add(f"{what} {value[:60]!r} is not known here and counts as other")
+    return OTHER
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def _has_member(details: dict[str, Any] | None) -> bool:
+    return details is not None and any(value is not None for value in details.values())
+
+
+def _error_class(details: dict[str, Any] | None) -> ErrorClass | None:
+    if details is None or not _has_member(details):
+        return None
+    return ErrorClass(
+        is_upstream=_three_valued(details.get("is_upstream")),
+        retryable=_three_valued(details.get("retryable")),
+        status_code=_whole(details.get("status_code")),
+        mcp_code=_whole(details.get("mcp_code")),
+    )
+
+
+def _three_valued(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "unknown"
+
+
+def _whole(value: object) -> str:
+    """A JSON number as a whole one (``401`` and ``401.0`` are the same), else empty."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    try:
+        return str(int(value))
+    except (OverflowError, ValueError):  # infinite, not a number, or thousands of digits
+        return ""
+
+
+# --- catalogues --------------------------------------------------------------------------------
+
+
+def _exposure(
+    offered: list[Capability] | None, overrides: list[Override] | None, *, hidden: bool
+) -> Exposure | None:
+    """How many of ``offered`` a portal shows, given whether it hides all by default."""
+    if offered is None:
+        return None
+    if not overrides:
+        return Exposure(shown=0 if hidden else len(offered), orphaned=0)
+    said = {override.name: override.enabled for override in overrides}
+    names = [capability.name for capability in offered]
+    shown = sum(_is_shown(said.get(name) if name is not None else None, hidden) for name in names)
+    return Exposure(shown=shown, orphaned=len(said.keys() - set(names)))
+
+
+def _is_shown(enabled: bool | None, hidden: bool) -> bool:
+    return enabled is True if hidden else enabled is not False
+
+
+# --- texts -------------------------------------------------------------------------------------
+
+
+def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
+    """Unix seconds of an RFC 3339 time, or of the API's zoneless form, which is UTC.
+
+    The year 1 is how some services write "never". A text that is no time counts as not
+    reported, and is noted: losing the whole record for it would hide the server.
+    """
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.year == 1:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        notes.add(f"{what} is not a time and counts as not reported: {text[:60]!r}")
+        return None
+
+
+def bare_hostname(url: str) -> str:
+    """Scheme, host, port and path of a URL or of a bare host name.
+
+    User info, query and fragment are where people put keys, so they are dropped; where the
+    authority cannot be told apart from them, too much is dropped rather than too little.
+    """
+    bare = re.split(r"[?#]", url, maxsplit=1)[0].replace("\\", "/")
+    prefix = AUTHORITY_PREFIX.match(bare)
+    start = prefix.end() if prefix else 0
+    authority, slash, path = bare[start:].partition("/")
+    port = authority.rpartition("]")[2].partition(":")[2]
+    if port and not port.isdigit() and "@" in path and "@" not in authority:
+        authority, slash, path = path.rpartition("@")[2].partition("/")
+    return f"{bare[:start]}{authority.rpartition('@')[2]}{slash}{path}"
