@@ -1,0 +1,198 @@
+"""The numbers behind alerts and dashboards: `thresholds.yaml` as one frozen, checked value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULTS = Path(__file__).with_name("thresholds.yaml")
+
+OVERVIEW_UID = "cloudflare-mcp-overview"
+SERVER_UID = "cloudflare-mcp-server"
+EXPORTER_UID = "cloudflare-mcp-exporter"
+
+Severity = Literal["critical", "warning", "info"]
+
+_UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_DURATION = re.compile(
+    r"(?=\d)(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
+)
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+_SELECTOR = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
+
+
+class ThresholdError(ValueError):
+    """A threshold cannot be used; the text names it."""
+
+
+def seconds(duration: str) -> float:
+    """Seconds in a Prometheus duration such as ``1h30m``.
+
+    Raises:
+        ThresholdError: it is not one.
+    """
+    if not _DURATION.fullmatch(duration):
+        raise ThresholdError(f"{duration!r} is not a duration such as 30s, 10m or 1h30m")
+    parts = re.findall(r"(\d+)(ms|[ywdhms])", duration)
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every value that a user may change; `thresholds.yaml` says what each one means.
+
+    Fields ``*_seconds`` are plain seconds, to be compared with a metric. Fields ``*_for`` and
+    ``*_window`` are Prometheus durations.
+
+    Raises:
+        ThresholdError: a value cannot be used, or two do not fit together.
+    """
+
+    selector: str
+    runbook_base_url: str
+    dashboard_base_url: str
+    severities: dict[str, Severity]
+
+    sync_stale_seconds: int
+    waiting_seconds: int
+    quota_remaining: int
+    flapping_changes: int
+
+    gap_window: str
+    reason_window: str
+    lost_window: str
+    flapping_window: str
+
+    exporter_down_for: str
+    exporter_absent_for: str
+    exporter_instance_down_for: str
+    config_reload_failed_for: str
+    account_not_observed_for: str
+    access_denied_for: str
+    rate_limited_for: str
+    listing_failing_for: str
+    listing_failing_critical_for: str
+    quota_low_for: str
+    records_skipped_for: str
+    error_for: str
+    unreachable_for: str
+    retryable_for: str
+    reauthorisation_for: str
+    waiting_for: str
+    sync_stale_for: str
+    flapping_for: str
+    portal_no_healthy_server_for: str
+    portal_lost_servers_for: str
+    portal_disappeared_for: str
+    portal_exposes_no_tools_for: str
+    posture_for: str
+    keep_firing_for: str
+
+    def __post_init__(self) -> None:
+        """Refuse what would render into rules that are broken or can never fire."""
+        _check_durations(self)
+        _check_numbers(self)
+        _check_texts(self)
+        _check_together(self)
+
+
+def _check_durations(thresholds: Thresholds) -> None:
+    for name in thresholds.__struct_fields__:
+        if not name.endswith(("_for", "_window")):
+            continue
+        try:
+            length = seconds(getattr(thresholds, name))
+        except ThresholdError as error:
+            raise ThresholdError(f"{name}: {error}") from None
+        if name.endswith("_window") and length <= 0:
+            raise ThresholdError(f"{name}: must be longer than 0s")
+
+
+def _check_numbers(thresholds: Thresholds) -> None:
+    lowest = {
+        "sync_stale_seconds": 1,
+        "waiting_seconds": 1,
+        "quota_remaining": 1,
+        "flapping_changes": 2,
+    }
+    for name, least in lowest.items():
+        if getattr(thresholds, name) < least:
+            raise ThresholdError(f"{name}: must be {least} or more")
+
+
+def _check_texts(thresholds: Thresholds) -> None:
+    if not _SELECTOR.fullmatch(thresholds.selector):
+        raise ThresholdError(
+            f'selector: {thresholds.selector!r} is not a list of matchers such as job="x"'
+        )
+    for name in ("runbook_base_url", "dashboard_base_url"):
+        if not re.fullmatch(r"[^\s{}]+", getattr(thresholds, name)):
+            raise ThresholdError(f"{name}: must not be empty nor hold white space or braces")
+
+
+def _check_together(thresholds: Thresholds) -> None:
+    lost = seconds(thresholds.lost_window)
+    for name in ("portal_lost_servers_for", "portal_disappeared_for"):
+        if seconds(getattr(thresholds, name)) >= lost:
+            raise ThresholdError(f"{name}: must be shorter than lost_window, or it never fires")
+    held = seconds(thresholds.gap_window) + seconds(thresholds.keep_firing_for)
+    for name in ("access_denied_for", "rate_limited_for", "listing_failing_for"):
+        if seconds(getattr(thresholds, name)) >= held:
+            raise ThresholdError(
+                f"{name}: must be shorter than gap_window plus keep_firing_for, or alerts of "
+                "servers would end before this one can inhibit the news of it"
+            )
+
+
+def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -> Thresholds:
+    """The defaults, with a user's file and then single values laid over them.
+
+    Args:
+        path: a YAML file that names only what differs from `thresholds.yaml`.
+        overrides: texts by name; ``severities.ALERT`` sets one severity.
+
+    Raises:
+        ThresholdError: a name is unknown or a value cannot be used.
+        OSError: the file cannot be read.
+    """
+    values = _read(DEFAULTS)
+    if path is not None:
+        values |= _read(path)
+    for name, text in (overrides or {}).items():
+        if name.startswith("severities."):
+            alert = name.removeprefix("severities.")
+            values["severities"] = {**values["severities"], alert: text}
+        else:
+            values[name] = _value(name, text)
+    try:
+        return msgspec.convert(values, Thresholds)
+    except msgspec.ValidationError as error:
+        raise ThresholdError(str(error)) from error
+
+
+def _value(name: str, text: str) -> object:
+    """The number or the text that a name takes; YAML would read a selector as a mapping."""
+    if name.endswith(("_seconds", "_remaining", "_changes")):
+        try:
+            return int(text)
+        except ValueError:
+            raise ThresholdError(f"{name}: {text!r} is not a whole number") from None
+    return text
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ThresholdError(f"{path}: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ThresholdError(f"{path}: must hold names and values")
+    return values
