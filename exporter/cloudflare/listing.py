@@ -1,0 +1,100 @@
+"""All pages of one listing, whatever the API says about where it ends.
+
+Pure: it asks a function for pages and another to run calls side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from exporter.cloudflare.decoding import Page
+from exporter.errors import ListingError, Reason
+
+MOST_PAGES = 500
+"""A listing that has not ended by then never will: 10,000 portals at the default page size."""
+
+FetchPage = Callable[[int], Page]
+FetchPages = Callable[[Sequence[int]], Iterable[Page]]
+
+
+def list_all(
+    fetch: FetchPage, fetch_many: FetchPages, per_page: int, side_by_side: int
+) -> tuple[Page, ...]:
+    """Every page of the listing, tried once more where items are missing.
+
+    Args:
+        fetch: gives the page of a number, from 1.
+        fetch_many: gives the pages of several numbers, in their order, side by side.
+        per_page: how many items are asked for.
+        side_by_side: how many pages after the first are asked for together.
+
+    Raises:
+        ListingError: what ``fetch`` raises; ``incomplete`` where fewer items came than
+            ``total_count`` says, twice; ``invalid_response`` where there is no end.
+    """
+    for _attempt in range(2):
+        pages = _Pages(fetch(1), per_page)
+        while wanted := pages.wanted(side_by_side):
+            pages.extend(fetch_many(wanted) if len(wanted) > 1 else [fetch(wanted[0])])
+        if not pages.missing:
+            return tuple(pages.pages)
+    raise ListingError(
+        Reason.INCOMPLETE,
+        f"{pages.missing} of {pages.total} items are missing, and were again when asked once more",
+    )
+
+
+class _Pages:
+    """The pages so far, and which to ask for next."""
+
+    def __init__(self, first: Page, per_page: int) -> None:
+        self.pages: list[Page] = []
+        self._ids: set[str] = set()
+        self._items = 0
+        self._ended = False
+        # A server that caps per_page sends less than was asked for while more is to come.
+        size = len(first.ids)
+        self._size = size if first.total_count and size and size < per_page else per_page
+        # A total that the first page exceeds is none: go by short pages then.
+        counted = first.total_count is not None and first.total_count >= size
+        self.total = first.total_count if counted else None
+        self.extend([first])
+
+    def extend(self, pages: Iterable[Page]) -> None:
+        for page in pages:
+            fresh = self._fresh(page)
+            self._items += fresh
+            self.pages.append(page)
+            # Nothing new: an empty page, or one repeated by a server that ignores `page`.
+            self._ended = self._ended or fresh == 0 or len(page.ids) < self._size
+        if self.total is not None and self._items > self.total:
+            self.total = None  # it was too low: from here on go by short pages
+
+    def _fresh(self, page: Page) -> int:
+        """Items that no earlier page had; what a page itself repeats is counted as the API does."""
+        named = [identity for identity in page.ids if identity is not None]
+        fresh = sum(identity not in self._ids for identity in named)
+        self._ids.update(named)
+        return fresh + len(page.ids) - len(named)
+
+    @property
+    def missing(self) -> int:
+        """Items that ``total_count`` promised and no page had."""
+        return 0 if self.total is None else max(0, self.total - self._items)
+
+    def wanted(self, most: int) -> range:
+        """The numbers of the pages to ask for next; empty at the end.
+
+        Never all that ``total_count`` promises at once: a wrong one would cost the quota.
+        """
+        done = len(self.pages)
+        if self._ended or (self.total is not None and not self.missing):
+            return range(0)
+        if done >= MOST_PAGES:
+            raise ListingError(
+                Reason.INVALID_RESPONSE, f"the listing has no end: {done} pages and still more"
+            )
+        if self.total is None:
+            return range(done + 1, done + 2)
+        last = max(-(-self.total // self._size), done + 1)
+        return range(done + 1, min(last, done + most, MOST_PAGES) + 1)
