@@ -1,0 +1,166 @@
+"""The one table of flags and the one of environment variables; parser, help and docs read them."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+
+from exporter import __version__
+from exporter.errors import SettingsError
+from exporter.settings import parsers
+from exporter.settings.values import DEFAULT_BASE_URL
+
+PROGRAM = "cloudflare-mcp-exporter"
+TWIN_PREFIX = "CLOUDFLARE_MCP_EXPORTER_"
+
+
+class Flag(msgspec.Struct, frozen=True):
+    """A flag and its environment twin.
+
+    Attributes:
+        name: as it is written, such as ``--web.listen-address``.
+        field: of `Settings`.
+        parse: from text to value; ``ValueError`` says what is wrong and what would be right.
+        default: as a user would write it.
+        metavar: stands for the value in the help; empty for a flag that takes none.
+        help: one sentence.
+    """
+
+    name: str
+    field: str
+    parse: Callable[[str], object]
+    default: str
+    metavar: str
+    help: str
+
+    @property
+    def environment(self) -> str:
+        """The environment variable with the same meaning; the flag beats it."""
+        return TWIN_PREFIX + self.name[2:].upper().replace(".", "_").replace("-", "_")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it takes no value on the command line."""
+        return not self.metavar
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """An environment variable that has no flag."""
+
+    name: str
+    help: str
+
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "--web.listen-address", "listen_address", parsers.listen_address, ":10180", "ADDRESS",
+        "Where to listen: host:port, :port for all interfaces, or [::1]:port.",
+    ),
+    Flag(
+        "--web.telemetry-path", "telemetry_path", parsers.telemetry_path, "/metrics", "PATH",
+        "Path under which the metrics are served.",
+    ),
+    Flag(
+        "--scrape.timeout", "scrape_timeout", parsers.seconds, "9", "SECONDS",
+        "Longest time that a listing may take; a shorter time-out announced by Prometheus wins.",
+    ),
+    Flag(
+        "--scrape.timeout-offset", "scrape_timeout_offset", parsers.seconds_or_zero, "0.5",
+        "SECONDS", "Time kept back from the time-out that Prometheus announces.",
+    ),
+    Flag(
+        "--api.per-page", "per_page", parsers.whole_number(1, 100), "20", "NUMBER",
+        "Portals asked for in one page, 1 to 100.",
+    ),
+    Flag(
+        "--api.parallel-pages", "parallel_pages", parsers.whole_number(1, 16), "4", "NUMBER",
+        "Pages after the first that are fetched at the same time, 1 to 16.",
+    ),
+    Flag(
+        "--api.max-response-size", "max_response_bytes", parsers.size, "256MiB", "SIZE",
+        "Largest page that is read, after decompression: bytes, or a number with KiB, MiB, GiB.",
+    ),
+    Flag(
+        "--collector.servers", "collect_servers", parsers.switch, "false", "",
+        "List the account's servers too, so that servers attached to no portal are seen.",
+    ),
+    Flag(
+        "--demo", "demo", parsers.switch, "false", "",
+        "Use a simulated API on this machine: needs no network and no credentials.",
+    ),
+    Flag(
+        "--log.level", "log_level", parsers.one_of("debug", "info", "warn", "error"), "info",
+        "LEVEL", "Lowest level that is logged: debug, info, warn or error.",
+    ),
+    Flag(
+        "--log.format", "log_format", parsers.one_of("logfmt", "json"), "logfmt", "FORMAT",
+        "Form of a log line: logfmt or json.",
+    ),
+)  # fmt: skip
+"""Every flag, in the order of the help."""
+
+ENVIRONMENT: tuple[Variable, ...] = (
+    Variable(
+        "CLOUDFLARE_API_TOKEN",
+        "API token with the permission 'MCP Portals Read' on the account.",
+    ),
+    Variable("CLOUDFLARE_EMAIL", "Legacy, with CLOUDFLARE_API_KEY: the user's e-mail address."),
+    Variable("CLOUDFLARE_API_KEY", "Legacy, with CLOUDFLARE_EMAIL: the user's global API key."),
+    Variable("CLOUDFLARE_ACCOUNT_ID", "Id of the account: 32 hexadecimal digits."),
+    Variable(
+        "CLOUDFLARE_BASE_URL",
+        f"Base URL of the API, /client/v4 included (default: {DEFAULT_BASE_URL}).",
+    ),
+)
+"""Every variable that has no flag, in the order of the help."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage: one line is what a person reads in a unit's log."""
+        flag, _, complaint = message.removeprefix("argument ").partition(": ")
+        if complaint.startswith("ignored explicit argument"):
+            complaint = "takes no value; write the flag alone"  # the original shows the value
+        raise SettingsError(f"{flag}: {complaint}; see --help")
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The parser of the command line: each flag's value stays text, ``None`` where not given."""
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Prometheus exporter for Cloudflare MCP portals and the MCP servers in them.",
+        epilog=_environment_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for flag in FLAGS:
+        text = f"{flag.help} (default: {flag.default}) [{flag.environment}]".replace("%", "%%")
+        if flag.is_switch:
+            parser.add_argument(
+                flag.name, dest=flag.field, action="store_const", const="true", help=text
+            )
+        else:
+            parser.add_argument(flag.name, dest=flag.field, metavar=flag.metavar, help=text)
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"{PROGRAM}, version {__version__} (Python {platform.python_version()})",
+    )
+    return parser
+
+
+def _environment_help() -> str:
+    lines = [f"  {variable.name:<24}{variable.help}" for variable in ENVIRONMENT]
+    return "\n".join(
+        (
+            "environment variables:",
+            *lines,
+            "",
+            "The variable in brackets does what its flag does; the flag wins where both are set.",
+            "Secrets are read from the environment only, since a command line is public.",
+        )
+    )

@@ -1,0 +1,160 @@
+"""From a setting's text to its value.
+
+Each raises ``ValueError`` whose text says what is wrong and what would be right; whoever calls
+puts the name of the setting in front.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from exporter.settings.values import ListenAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRUE = frozenset({"true", "1", "yes"})
+FALSE = frozenset({"false", "0", "no"})
+HIGHEST_PORT = 65535
+SHOWN = 60
+
+_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
+_BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+
+_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|)")
+_SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
+_PORT = re.compile(r"[0-9]{1,5}")
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
+
+
+def shown(text: str) -> str:
+    """A value as it may stand in an error: quoted, on one line, not endless."""
+    return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "...")
+
+
+def switch(text: str) -> bool:
+    """``true``, ``1``, ``yes`` or their opposites, in any case."""
+    word = text.strip().lower()
+    if word not in TRUE | FALSE:
+        raise ValueError(f"{shown(text)} is neither true nor false; set true or false")
+    return word in TRUE
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser that takes one of the words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{shown(text)} is not known; use one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """A parser that takes a whole number between two bounds, both included."""
+
+    def parse(text: str) -> int:
+        if re.fullmatch(r"[0-9]{1,9}", text) and lowest <= int(text) <= highest:
+            return int(text)
+        raise ValueError(f"{shown(text)} is not a whole number from {lowest} to {highest}")
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A time above zero, such as ``9``, ``0.5``, ``9s`` or ``500ms``."""
+    value = seconds_or_zero(text)
+    if not value > 0:
+        raise ValueError(f"{shown(text)} is not above 0; use a number of seconds such as 9")
+    return value
+
+
+def seconds_or_zero(text: str) -> float:
+    """A time, zero allowed."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{shown(text)} is not a time; use a number of seconds such as 9 or 0.5")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def size(text: str) -> int:
+    """Bytes, such as ``1048576``, ``512KiB``, ``256MiB`` or ``1GiB``."""
+    found = _SIZE.fullmatch(text)
+    number = int(found[1]) * _BYTES[found[2].lower()] if found else 0
+    if not number:
+        raise ValueError(f"{shown(text)} is not a size; use bytes, or a number with KiB, MiB, GiB")
+    return number
+
+
+def listen_address(text: str) -> ListenAddress:
+    """``host:port``, ``:port`` or ``[::1]:port``."""
+    if "://" in text or "/" in text:
+        raise ValueError(f"{shown(text)} is a URL or a path; use host:port or :port alone")
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ValueError(f"{shown(text)} has no port; use host:port, or :port for all interfaces")
+    if not _PORT.fullmatch(port) or int(port) > HIGHEST_PORT:
+        raise ValueError(f"{shown(port)} is not a port; use a number from 0 to {HIGHEST_PORT}")
+    return ListenAddress(_host(host), int(port))
+
+
+def _host(text: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            raise ValueError(f"{shown(text)} is not an IPv6 address in brackets") from None
+    if ":" in text:
+        raise ValueError(f"{shown(text)} has colons; put an IPv6 address in brackets: [::1]:10180")
+    if text and not _HOST.fullmatch(text):
+        raise ValueError(f"{shown(text)} is not a host; leave it out to listen on all interfaces")
+    return text
+
+
+def telemetry_path(text: str) -> str:
+    """A path that a client can ask for as it stands, outside of the exporter's own ``/-/``."""
+    if not text.startswith("/"):
+        raise ValueError(f"{shown(text)} does not begin with a slash; use a path such as /metrics")
+    if text == "/-" or text.startswith("/-/"):
+        raise ValueError(f"{shown(text)} is kept for the exporter itself; use another path")
+    inner = text.removesuffix("/").split("/")[1:]
+    if not _PATH.fullmatch(text) or not {"", ".", ".."}.isdisjoint(inner):
+        raise ValueError(
+            f"{shown(text)} cannot be asked for as it stands; use letters, digits, slashes, dashes"
+        )
+    return text
+
+
+def base_url(text: str) -> str:
+    """The API's base without a slash at its end; an error never shows it: people put keys in it."""
+    if re.search(r"[^!-~]", text):
+        raise ValueError("has white space or characters outside ASCII; use https://HOST/PATH")
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL that can be read; use https://HOST/PATH") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError("is not an http or https URL with a host; use https://HOST/PATH")
+    if "@" in parts.netloc:
+        raise ValueError("has a user or password before the host; leave that out")
+    if "?" in text or "#" in text:
+        raise ValueError("has a query or a fragment; end it with the path, such as /client/v4")
+    return text.rstrip("/")
+
+
+def is_plain_remote(url: str) -> bool:
+    """Whether requests to ``url`` cross a network unencrypted."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
