@@ -68,6 +68,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reason_window: str
     lost_window: str
     flapping_window: str
+    account_window: str
 
     exporter_down_for: str
     exporter_absent_for: str
@@ -167,7 +168,7 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
     for name, text in (overrides or {}).items():
         if name.startswith("severities."):
             alert = name.removeprefix("severities.")
-            values["severities"] = {**values["severities"], alert: text}
+            values["severities"] = {**(values["severities"] or {}), alert: text}
         else:
             values[name] = _value(name, text)
     try:
