@@ -41,9 +41,11 @@ class _Merging:
         self._attached: dict[tuple[str, str], ReadServer] = {}
         self._portal_count: defaultdict[str, int] = defaultdict(int)
         self._skipped: list[Skipped] = []
+        self._notes: set[str] = set()
 
     def add(self, page: Page) -> None:
         self._skipped.extend(page.skipped)
+        self._notes |= page.notes
         for read in page.servers:
             self._know(read.server)
         for portal in page.portals:
@@ -91,6 +93,7 @@ class _Merging:
             ),
             attachments=tuple(_attachment(place, self._attached[place]) for place in places),
             skipped=tuple(self._skipped),
+            notes=frozenset(self._notes),
         )
 
 

@@ -130,3 +130,5 @@ class Inventory(msgspec.Struct, frozen=True):
     servers: tuple[AccountServer, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    notes: frozenset[str] = frozenset()
+    """A line for each value that was not understood."""

@@ -24,6 +24,13 @@ from exporter.model import (
 AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
 
 
+UNPRINTABLE = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: "\u2421",
+    **dict.fromkeys((*range(0x80, 0xA0), 0x2028, 0x2029), "\ufffd"),
+}
+
+
 class ReadServer(msgspec.Struct, frozen=True):
     """A server as one record shows it, with what the portal around it says of it."""
 
@@ -52,9 +59,9 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
         raise Unidentified("it has no id")
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
-        id=record.id,
-        name=record.name or "",
-        hostname=bare_hostname(record.hostname or ""),
+        id=printable(record.id),
+        name=printable(record.name or ""),
+        hostname=bare_hostname(printable(record.hostname or "")),
         code_mode=code_mode,
         code_mode_allowed=record.allow_code_mode if code_mode is None else code_mode != "off",
         secure_web_gateway=record.secure_web_gateway,
@@ -89,9 +96,9 @@ def _server(record: ServerRecord, notes: set[str]) -> Server:
         raise Unidentified("it has no id")
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
-        id=identity,
-        name=record.name or "",
-        hostname=bare_hostname(record.hostname or ""),
+        id=printable(identity),
+        name=printable(record.name or ""),
+        hostname=bare_hostname(printable(record.hostname or "")),
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
         authentication_status=_authentication_status(record, notes),
@@ -206,6 +213,16 @@ def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
     except (ValueError, OverflowError):
         notes.add(f"{what} is not a time and counts as not reported: {text[:60]!r}")
         return None
+
+
+def printable(text: str) -> str:
+    """The text without characters that end a line or a file for some reader of the exposition.
+
+    Control characters become their pictures, other line ends the replacement character; the line
+    feed stays, since the format has an escape for it. Done before anything is told apart by id,
+    so that two ids which would look alike are one.
+    """
+    return text if text.isprintable() else text.translate(UNPRINTABLE)
 
 
 def bare_hostname(url: str) -> str:

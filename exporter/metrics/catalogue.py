@@ -333,8 +333,7 @@ PORTAL_SERVER_DEFAULT_DISABLED = _gauge(
 )
 PORTAL_SERVER_ON_BEHALF = _gauge(
     "portal_server_on_behalf",
-    "1 if the portal connects with its users' own credentials (on_behalf); "
-    "absent if not reported.",
+    "1 if the portal connects with its users' own credentials (on_behalf); absent if not reported.",
     ATTACHMENT,
     "server.on_behalf",
 )

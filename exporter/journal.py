@@ -1,0 +1,80 @@
+"""Logs what changes about an account's listings, once a change and not once a scrape."""
+
+from __future__ import annotations
+
+import logging
+
+from exporter.errors import Reason
+from exporter.logs import event
+from exporter.model import Inventory
+from exporter.scrape import Scrape
+
+LOG = logging.getLogger(__name__)
+
+MOST_NAMED = 10_000
+"""Records and values named in the log at most, so that a flood of them does not fill memory."""
+
+
+class Journal:
+    """The log of one account; not for threads that overlap."""
+
+    def __init__(self, account_name: str) -> None:
+        self._account = account_name
+        self._state: Reason | str | None = "unknown"
+        self._named: set[object] = set()
+
+    def note(self, scrape: Scrape) -> None:
+        """Log what this scrape shows for the first time."""
+        state = None if scrape.failure is None else scrape.failure.reason
+        if state != self._state:
+            self._log_state(scrape)
+        self._state = state
+        if scrape.inventory is not None:
+            self._log_new(scrape.inventory)
+
+    def _log_state(self, scrape: Scrape) -> None:
+        failure, inventory = scrape.failure, scrape.inventory
+        if failure is not None:
+            event(
+                LOG,
+                logging.ERROR,
+                "listing failed",
+                account=self._account,
+                reason=failure.reason.value,
+                error=str(failure),
+                hint=failure.hint,
+            )
+        elif inventory is not None:
+            event(
+                LOG,
+                logging.INFO,
+                "listing works" if self._state == "unknown" else "listing works again",
+                account=self._account,
+                portals=len(inventory.portals),
+                servers=len(inventory.servers),
+                seconds=round(scrape.duration, 3),
+            )
+
+    def _log_new(self, inventory: Inventory) -> None:
+        for skipped in inventory.skipped:
+            if self._is_new(skipped):
+                event(
+                    LOG,
+                    logging.WARNING,
+                    "record left out",
+                    account=self._account,
+                    kind=skipped.kind,
+                    where=skipped.where,
+                    error=skipped.why,
+                )
+        for note in sorted(inventory.notes):
+            if self._is_new(note):
+                event(
+                    LOG, logging.WARNING, "value not understood", account=self._account, note=note
+                )
+
+    def _is_new(self, thing: object) -> bool:
+        if thing in self._named or len(self._named) >= MOST_NAMED:
+            return False
+        self._named.add(thing)
+        return True

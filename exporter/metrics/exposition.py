@@ -1,0 +1,94 @@
+"""Families as text: what prometheus_client writes for them, byte for byte, and faster.
+
+Its renderer formats every label of every sample anew, about 11 microseconds a sample, which
+would dominate the scrape of a large account; here a row's labels come as text already. All that
+prometheus_client holds itself (counters, histograms, the process) it renders itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client.exposition import generate_latest as text_of
+from prometheus_client.metrics_core import Metric as ClientMetric
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from exporter.metrics.catalogue import Metric
+from exporter.metrics.formats import Format
+from exporter.metrics.rows import Family
+
+go_string: Callable[[float], str] = floatToGoString
+
+SMALL: dict[float, str] = {number: go_string(number) for number in range(1000)}
+"""Most samples are small counts and flags."""
+
+
+def render(families: Iterable[Family], rest: Collector, form: Format) -> bytes:
+    """One exposition.
+
+    Args:
+        families: what the listings gave, rendered here.
+        rest: what prometheus_client holds, rendered by it after the families.
+        form: text format 0.0.4 or OpenMetrics 1.0.0.
+    """
+    parts: list[str] = []
+    for family in families:
+        parts.append(_head(family.metric, form))
+        parts.extend(_lines(family))
+    own = "".join(parts).encode()
+    if form is Format.TEXT:
+        return own + text_of(rest)
+    rendered: bytes = openmetrics_of(rest)  # type: ignore[no-untyped-call]
+    return own + rendered
+
+
+def _head(metric: Metric, form: Format) -> str:
+    # An empty HELP or one with a line end would need escapes; the catalogue has none.
+    head = f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
+    if form is Format.OPENMETRICS and metric.unit:
+        head += f"# UNIT {metric.name} {metric.unit}\n"
+    return head
+
+
+def _lines(family: Family) -> list[str]:
+    name, small = family.metric.name, SMALL
+    return [
+        f"{name}{{{labels}}} {small.get(value) or go_string(value)}\n"
+        if labels
+        else f"{name} {small.get(value) or go_string(value)}\n"
+        for labels, value in family.rows
+    ]
+
+
+class Filtered(Collector):
+    """The families of several registries, each once, those asked for alone.
+
+    Args:
+        registries: each gives families; those of one name become one.
+        names: of families or of samples; empty for all.
+    """
+
+    def __init__(self, registries: Iterable[Collector], names: frozenset[str]) -> None:
+        self._registries = tuple(registries)
+        self._names = names
+
+    def collect(self) -> Iterable[ClientMetric]:
+        """Called by prometheus_client's renderers."""
+        merged: dict[str, ClientMetric] = {}
+        for registry in self._registries:
+            for metric in registry.collect():
+                known = merged.get(metric.name)
+                if known is None:
+                    merged[metric.name] = metric
+                else:
+                    known.samples.extend(metric.samples)
+        for metric in merged.values():
+            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            if not self._names or self._names & _names(metric):
+                yield metric
+
+
+def _names(metric: ClientMetric) -> set[str]:
+    return {metric.name, *(sample.name for sample in metric.samples)}
