@@ -1,0 +1,72 @@
+# The verbs of the house, the same for people and CI. `make` alone lists them.
+# A fresh Debian or Ubuntu needs make and a Python of 3.11 or newer; the rest is made here, in .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PARTS := $(VENV)/parts
+
+# Each candidate is run, not merely looked up: a version manager's shim may exist and do nothing.
+CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3 /usr/bin/python3
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
+	done)
+
+# What the tests run beside our own code; `scripts/parts` says how each comes here.
+REAL_PARTS := prometheus promtool prometheus-alertmanager amtool chromium
+
+CODE := exporter tests $(wildcard mixin)
+
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+.PHONY: help demo test lint format dashboards parts clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## run the exporter against a simulated account: no network, no credentials
+	@exec $(BIN)/python -m exporter --demo $(DEMO_ARGS)
+
+test: $(VENV)/.dev parts ## run the whole test suite; PYTEST_ARGS='-k name' picks from it
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+
+format: $(VENV)/.dev ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ anew from mixin/
+	$(BIN)/python -m mixin render
+
+parts: ## fetch the real programs that the tests use, where they are missing
+	@scripts/parts $(PARTS) $(REAL_PARTS)
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml as long as what it asks for is installed.
+
+$(VENV)/.made:
+	@[ -n "$(PYTHON)" ] || { echo >&2 "make: needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@scripts/venv $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# --group needs pip 25.1; what comes with an older Python does not know it.
+$(VENV)/.dev: $(VENV)/.runtime pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

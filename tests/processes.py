@@ -1,0 +1,136 @@
+"""The real programs of a test, as child processes on loopback that end with the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parent.parent
+
+
+def eventually(
+    look: Callable[[], T | None], what: str, *, within: float = 20.0, every: float = 0.05
+) -> T:
+    """The first true answer of ``look``; fails when there is none within the seconds given."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(every)
+    raise AssertionError(f"no {what} within {within:g} s")
+
+
+def get(url: str, timeout: float = 10.0, **options: Any) -> requests.Response:
+    """One GET of its own connection, undisturbed by proxies and netrc of the environment."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, timeout=timeout, **options)
+
+
+class Child:
+    """A program that logs to a file; its log tells where it listens."""
+
+    def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self.log_path = log
+        with log.open("wb") as output:
+            # A group of its own, so that a Ctrl-C at the terminal is the test's to handle.
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                cwd=log.parent,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        """Everything that it wrote so far, to either stream."""
+        return self.log_path.read_text(errors="replace")
+
+    def logged(self, pattern: str, *, within: float = 20.0) -> re.Match[str]:
+        """The first place in the log that fits; fails early when the program ends."""
+
+        def look() -> re.Match[str] | None:
+            ended = self.process.poll() is not None
+            found = re.search(pattern, self.log, re.MULTILINE)
+            if ended and not found:
+                raise AssertionError(f"ended with {self.process.returncode}:\n{self.log}")
+            return found
+
+        return eventually(look, f"{pattern!r} in {self.log_path}", within=within)
+
+    def stop(self, by: signal.Signals = signal.SIGTERM, *, within: float = 10.0) -> int:
+        """End it by a signal; its exit status (a negative number: the signal that killed it)."""
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            return self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            message = f"did not end within {within:g} s of {by.name}:\n{self.log}"
+            raise AssertionError(message) from None
+
+    def kill(self) -> None:
+        """End it without asking; for a test that has failed already."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    """What a child process needs, and nothing that could steer it: no secrets, no proxies."""
+    kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"HOME": str(home)}
+
+
+class Prometheus(Child):
+    """A Prometheus with its data in ``home``; ``config`` is the text of its configuration file."""
+
+    url: str
+
+    def __init__(self, program: str, home: Path, config: str) -> None:
+        file = home / "prometheus.yml"
+        file.write_text(config)
+        super().__init__(
+            [
+                program,
+                f"--config.file={file}",
+                f"--storage.tsdb.path={home / 'data'}",
+                "--web.listen-address=127.0.0.1:0",
+                "--log.level=info",
+            ],
+            home / "prometheus.log",
+            bare_environment(home),
+        )
+
+    def await_ready(self) -> None:
+        """Wait until it serves; ``url`` is known from then on."""
+        # Port 0 is announced as such first, then as the port that it became.
+        address = self.logged(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)')[1]
+        self.url = f"http://{address}"
+        eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Prometheus")
+
+    def api(self, path: str, **parameters: str) -> Any:
+        """``data`` of an answer of the HTTP API."""
+        answer = get(f"{self.url}/api/v1/{path}", params=parameters)
+        body = answer.json()
+        assert body["status"] == "success", body
+        return body["data"]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """An instant query's series: labels, ``__name__`` included, and value."""
+        result = self.api("query", query=expression)["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
