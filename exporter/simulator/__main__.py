@@ -1,0 +1,60 @@
+"""Runs the simulator alone: ``python -m exporter.simulator``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+from exporter.simulator.fleet import fleet
+from exporter.simulator.server import Simulator
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM; prints the environment that a client needs."""
+    options = _parser().parse_args(argv)
+    uniform = options.portals is not None
+    simulator = Simulator(
+        fleet(
+            portals=options.portals,
+            servers=options.servers,
+            tools=options.tools,
+            seed=options.seed,
+        )
+        if uniform
+        else None,
+        port=options.port,
+        seed=options.seed,
+        latency=options.latency,
+        quota=options.quota or None,
+    )
+    stops = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    with simulator:
+        for name, value in simulator.environment().items():
+            print(f"export {name}={value}")  # noqa: T201 - this is its output
+        sys.stdout.flush()
+        signal.sigwait(stops)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m exporter.simulator",
+        description="A stand-in for the MCP portals API on 127.0.0.1, for trying things out.",
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
+    parser.add_argument("--seed", type=int, default=0, help="of the catalogues")
+    parser.add_argument("--portals", type=int, help="a uniform account in place of the demo's")
+    parser.add_argument("--servers", type=int, default=20, help="servers a portal of it")
+    parser.add_argument("--tools", type=int, default=20, help="tools a server of it")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds an answer")
+    parser.add_argument(
+        "--quota", type=int, default=1200, help="requests in five minutes; 0: no limit"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

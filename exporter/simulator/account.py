@@ -1,0 +1,99 @@
+"""An account that lives through a scenario: what its two lists hold at a given moment.
+
+Pure: no I/O, and the time is a parameter. The same seed, start and moment give the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol
+
+from exporter.simulator.catalogue import make_prompts, make_tools
+from exporter.simulator.records import (
+    Record,
+    attached_server,
+    garbled_server,
+    listed_server,
+    portal_record,
+    server_record,
+)
+from exporter.simulator.scenario import Catalogue, Scenario, ServerSpec
+from exporter.simulator.story import OutsideUse, PortalState, State, Story
+
+
+class Account(Protocol):
+    """What the simulated API needs of an account; ``now`` is Unix time."""
+
+    def portals(self, now: float) -> list[dict[str, Any]]:
+        """All portals with their servers, by id."""
+
+    def servers(self, now: float) -> list[dict[str, Any]]:
+        """All servers, attached or not, by id."""
+
+    def revision(self, now: float) -> Hashable:
+        """Equal revisions mean equal lists."""
+
+    def outside_use(self, now: float) -> OutsideUse:
+        """What others have used up of the user's request quota by now."""
+
+
+class SimulatedAccount:
+    """The account of a scenario that began at ``start`` (Unix seconds)."""
+
+    def __init__(self, scenario: Scenario, start: float, seed: int = 0) -> None:
+        self._story = Story(scenario, start)
+        self._tools = {
+            spec.id: make_tools(_most(scenario, spec, "tools"), spec.nouns, f"{seed}/{spec.id}")
+            for spec in scenario.servers
+        }
+        self._prompts = {
+            spec.id: make_prompts(_most(scenario, spec, "prompts"), spec.nouns, f"{seed}/{spec.id}")
+            for spec in scenario.servers
+        }
+
+    def portals(self, now: float) -> list[dict[str, Any]]:
+        """All portals that exist, with their servers, by id."""
+        state = self._story.at(now)
+        records = self._records(state)
+        present = (portal for portal in state.portals.values() if portal.present)
+        return sorted((self._portal(portal, records, now) for portal in present), key=_id)
+
+    def servers(self, now: float) -> list[dict[str, Any]]:
+        """All servers, attached to a portal or not, by id."""
+        specs = {spec.id: spec for spec in self._story.scenario.servers}
+        records = self._records(self._story.at(now))
+        return sorted((listed_server(rec, specs[key]) for key, rec in records.items()), key=_id)
+
+    def revision(self, now: float) -> Hashable:
+        """Equal revisions mean equal lists."""
+        return self._story.revision(now)
+
+    def outside_use(self, now: float) -> OutsideUse:
+        """What others have used up of the user's request quota by now."""
+        return self._story.outside_use(now)
+
+    def _records(self, state: State) -> dict[str, Record]:
+        return {
+            key: server_record(server, self._tools[key], self._prompts[key], self._story.start)
+            for key, server in state.servers.items()
+        }
+
+    def _portal(self, portal: PortalState, records: dict[str, Record], now: float) -> Record:
+        specs = {spec.id: spec for spec in self._story.scenario.servers}
+        servers = [
+            attached_server(records[key], specs[key], attachment)
+            for key, attachment in portal.attachments.items()
+        ]
+        if now < portal.garbled_until:
+            servers.append(garbled_server())
+        return portal_record(portal, servers, self._story.start)
+
+
+def _id(record: Record) -> str:
+    return str(record["id"])
+
+
+def _most(scenario: Scenario, spec: ServerSpec, kind: str) -> int:
+    """How many tools or prompts the server ever has."""
+    events = [e for e in scenario.events if isinstance(e, Catalogue) and e.server == spec.id]
+    return max(getattr(source, kind) or 0 for source in (spec, *events))

@@ -1,0 +1,147 @@
+"""The simulated API as a real HTTP server on loopback.
+
+It is built on the standard library's threading server, which suits a demo and tests on one
+machine and nothing else: it must never listen on another address.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from exporter.simulator.account import Account, SimulatedAccount
+from exporter.simulator.api import BASE_PATH, Api
+from exporter.simulator.http_server import HOST, HttpServer
+from exporter.simulator.ratelimit import QUOTA, WINDOW
+from exporter.simulator.requestlog import Asked, RequestLog
+from exporter.simulator.scenario import demo_scenario
+from exporter.simulator.wire import (
+    DEMO_ACCOUNT_ID,
+    DEMO_TOKEN,
+    NO_PERMISSION_TOKEN,
+    Credentials,
+    Request,
+    Response,
+)
+
+Hook = Callable[[Request], Response | None]
+
+
+class Simulator:
+    """Serves one or more accounts from ``start()`` to ``stop()``, or as a context manager.
+
+    Args:
+        accounts: one account, which gets the id `account_id`, or a mapping by account id; by
+            default the demo's account, whose story begins now.
+        clock: Unix seconds; what the accounts and the rate limit go by.
+        port: 0 for any free one.
+        seed: of the demo's account.
+        latency: seconds that every answer is held back, in real time; may be changed.
+        quota: requests a window; ``None`` for no limit.
+        window: seconds of the rate-limit window.
+        hook: sees every request first and may answer in the API's place; may be changed.
+        credentials: whom the API knows; may be changed while it serves.
+
+    Attributes:
+        base_url: as clients want it, ``/client/v4`` included.
+        account_id: the first account's id.
+        token: a token with the permission.
+        requests: what was asked.
+    """
+
+    def __init__(
+        self,
+        accounts: Account | Mapping[str, Account] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        port: int = 0,
+        seed: int = 0,
+        latency: float = 0.0,
+        quota: int | None = QUOTA,
+        window: float = WINDOW,
+        hook: Hook | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        if accounts is None:
+            accounts = SimulatedAccount(demo_scenario(), clock(), seed)
+        if not isinstance(accounts, Mapping):
+            accounts = {DEMO_ACCOUNT_ID: accounts}
+        self.accounts = accounts
+        self.account_id = next(iter(accounts), DEMO_ACCOUNT_ID)
+        self.credentials = credentials or Credentials()
+        self.token = DEMO_TOKEN
+        self.token_without_permission = NO_PERMISSION_TOKEN
+        self.email = self.credentials.email
+        self.api_key = self.credentials.api_key
+        self.clock = clock
+        self.latency = latency
+        self.hook = hook
+        self.requests = RequestLog()
+        self._api = Api(accounts, self.credentials, quota=quota, window=window)
+        self._port = port
+        self._server: HttpServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens; the port stays the same when it is stopped and started again."""
+        if not self._port:
+            raise RuntimeError("the simulator has not been started yet")
+        return f"http://{HOST}:{self._port}{BASE_PATH}"
+
+    def environment(self) -> dict[str, str]:
+        """What a client needs in its environment to use the simulator in the API's place."""
+        return {
+            "CLOUDFLARE_BASE_URL": self.base_url,
+            "CLOUDFLARE_ACCOUNT_ID": self.account_id,
+            "CLOUDFLARE_API_TOKEN": self.token,
+        }
+
+    def start(self) -> Self:
+        """Listens, and serves on threads of its own.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        if self._server is not None:
+            raise RuntimeError("the simulator is running already")
+        self._server = HttpServer(self._port, self._respond)
+        self._port = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stops listening and closes every connection at once, answers under way included."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is not None and thread is not None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            server.close_connections()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _respond(self, request: Request) -> Response:
+        now = self.clock()
+        names = frozenset(request.headers)
+        self.requests.add(Asked(request.method, request.path, request.query, names, now))
+        if self.latency > 0:
+            time.sleep(self.latency)
+        answered = self.hook(request) if self.hook else None
+        return self._api.answer(request, now) if answered is None else answered

@@ -1,0 +1,238 @@
+"""A scenario replayed up to a moment: pure, so the same moment always finds the same state."""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from exporter.simulator.scenario import (
+    Attach,
+    Attachment,
+    Catalogue,
+    Condition,
+    Detach,
+    Edit,
+    Event,
+    Garble,
+    PortalSpec,
+    Remove,
+    Restore,
+    Scenario,
+    ServerSpec,
+    Sync,
+)
+
+DAY = 86400.0
+HOUR = 3600.0
+
+
+class OutsideUse(NamedTuple):
+    """The part of the user's request quota (0..1) that others use, and the seconds it lasts."""
+
+    share: float
+    lasts: float
+
+
+NO_OUTSIDE_USE = OutsideUse(0.0, 0.0)
+
+
+@dataclass
+class ServerState:
+    """A server at a moment; times are Unix seconds."""
+
+    spec: ServerSpec
+    condition: Condition
+    tools: int | None
+    prompts: int | None
+    last_synced: float | None
+    """The last attempt, or ``None``."""
+    last_success: float | None
+
+
+@dataclass
+class PortalState:
+    """A portal at a moment; times are Unix seconds."""
+
+    spec: PortalSpec
+    attachments: dict[str, Attachment]
+    modified: float
+    present: bool = True
+    edits: dict[str, Any] = field(default_factory=dict)
+    garbled_until: float = 0.0
+    """Until then it lists a record that cannot be identified."""
+
+
+@dataclass
+class State:
+    """Everything of an account at a moment, by id, in the scenario's order."""
+
+    servers: dict[str, ServerState]
+    portals: dict[str, PortalState]
+
+
+class Story:
+    """A scenario that began at ``start`` (Unix seconds).
+
+    Before ``start`` the account stands as the scenario describes it.
+    """
+
+    def __init__(self, scenario: Scenario, start: float) -> None:
+        self.scenario = scenario
+        self.start = start
+        self._events = sorted(scenario.events, key=lambda event: event.at)
+        ends = [event.at + event.seconds for event in self._events if isinstance(event, Garble)]
+        self._changes = sorted([event.at for event in self._events] + ends)
+
+    def at(self, now: float) -> State:
+        """The state at ``now``."""
+        state = self._opening()
+        done = self.start
+        for moment, event in self._past(now):
+            self._background_syncs(state, done, moment)
+            _APPLY[type(event)](self.scenario, state, event, moment)
+            done = moment
+        self._background_syncs(state, done, now)
+        return state
+
+    def revision(self, now: float) -> tuple[int, ...]:
+        """Changes whenever the state does."""
+        cycle, second = self._cycle(now)
+        ticks = (
+            int((now - self._phase(spec)) // self.scenario.sync_every) for spec in self._synced
+        )
+        return (cycle, bisect_right(self._changes, second), sum(ticks))
+
+    def outside_use(self, now: float) -> OutsideUse:
+        """What others have used up of the quota."""
+        _, second = self._cycle(now)
+        for load in self.scenario.outside_load:
+            if load.begins <= second < load.ends:
+                share = (second - load.begins) / (load.exhausted - load.begins)
+                return OutsideUse(min(1.0, share), load.ends - second)
+        return NO_OUTSIDE_USE
+
+    @property
+    def _synced(self) -> Iterator[ServerSpec]:
+        return (spec for spec in self.scenario.servers if spec.background_sync)
+
+    def _cycle(self, now: float) -> tuple[int, float]:
+        elapsed = max(now - self.start, -1.0)
+        if self.scenario.repeat_after is None or elapsed < 0:
+            return 0, elapsed
+        cycle, second = divmod(elapsed, self.scenario.repeat_after)
+        return int(cycle), second
+
+    def _past(self, now: float) -> Iterator[tuple[float, Event]]:
+        """The events up to now with their times: of this telling, and of the one before it."""
+        last, _ = self._cycle(now)
+        for cycle in range(max(0, last - 1), last + 1):
+            begin = self.start + cycle * (self.scenario.repeat_after or 0.0)
+            for event in self._events:
+                if begin + event.at <= now:
+                    yield begin + event.at, event
+
+    def _opening(self) -> State:
+        return State(
+            servers={spec.id: self._server(spec) for spec in self.scenario.servers},
+            portals={spec.id: self._portal(spec) for spec in self.scenario.portals},
+        )
+
+    def _portal(self, spec: PortalSpec) -> PortalState:
+        return PortalState(
+            spec=spec,
+            attachments={attachment.id: attachment for attachment in spec.servers},
+            modified=self.start - spec.modified_days_ago * DAY,
+        )
+
+    def _server(self, spec: ServerSpec) -> ServerState:
+        condition = self.scenario.conditions[spec.condition]
+        hours = spec.last_success_hours_ago
+        success = None if hours is None else self.start - hours * HOUR
+        state = ServerState(spec, condition, spec.tools, spec.prompts, success, success)
+        if spec.background_sync:
+            _attempt(state, condition, self._last_tick(spec, self.start))
+        return state
+
+    def _background_syncs(self, state: State, since: float, until: float) -> None:
+        """Every attempt that the API made by itself after ``since``, up to ``until``."""
+        for spec in self._synced:
+            tick = self._last_tick(spec, until)
+            if tick > since:
+                server = state.servers[spec.id]
+                _attempt(server, server.condition, tick)
+
+    def _last_tick(self, spec: ServerSpec, now: float) -> float:
+        every, phase = self.scenario.sync_every, self._phase(spec)
+        return phase + (now - phase) // every * every
+
+    def _phase(self, spec: ServerSpec) -> float:
+        """Spreads the servers over the interval, the same way in every run."""
+        return zlib.crc32(spec.id.encode()) % int(self.scenario.sync_every * 1000) / 1000
+
+
+def _sync(scenario: Scenario, state: State, event: Sync, moment: float) -> None:
+    _attempt(state.servers[event.server], scenario.conditions[event.condition], moment)
+
+
+def _catalogue(_scenario: Scenario, state: State, event: Catalogue, moment: float) -> None:
+    server = state.servers[event.server]
+    server.tools = server.tools if event.tools is None else event.tools
+    server.prompts = server.prompts if event.prompts is None else event.prompts
+    _attempt(server, server.condition, moment)
+
+
+def _detach(_scenario: Scenario, state: State, event: Detach, moment: float) -> None:
+    portal = state.portals[event.portal]
+    for server_id in [event.server] if event.server else list(portal.attachments):
+        del portal.attachments[server_id]
+    portal.modified = moment
+
+
+def _attach(_scenario: Scenario, state: State, event: Attach, moment: float) -> None:
+    portal = state.portals[event.portal]
+    for attachment in portal.spec.servers:
+        if event.server in {None, attachment.id}:
+            portal.attachments[attachment.id] = attachment
+    portal.modified = moment
+
+
+def _remove(_scenario: Scenario, state: State, event: Remove, _moment: float) -> None:
+    state.portals[event.portal].present = False
+
+
+def _restore(_scenario: Scenario, state: State, event: Restore, moment: float) -> None:
+    portal = state.portals[event.portal]
+    portal.present, portal.modified = True, moment
+
+
+def _edit(_scenario: Scenario, state: State, event: Edit, moment: float) -> None:
+    portal = state.portals[event.portal]
+    portal.edits |= event.fields
+    portal.modified = moment
+
+
+def _garble(_scenario: Scenario, state: State, event: Garble, moment: float) -> None:
+    state.portals[event.portal].garbled_until = moment + event.seconds
+
+
+_APPLY: dict[type[Event], Callable[..., None]] = {
+    Sync: _sync,
+    Catalogue: _catalogue,
+    Detach: _detach,
+    Attach: _attach,
+    Remove: _remove,
+    Restore: _restore,
+    Edit: _edit,
+    Garble: _garble,
+}
+
+
+def _attempt(server: ServerState, condition: Condition, moment: float) -> None:
+    """An attempt moves ``last_synced`` always, ``last_success`` only when it succeeds."""
+    server.condition = condition
+    server.last_synced = moment
+    if condition.succeeds:
+        server.last_success = moment
