@@ -56,7 +56,7 @@ class SimulatedAccount:
         state = self._story.at(now)
         records = self._records(state)
         present = (portal for portal in state.portals.values() if portal.present)
-        return sorted((self._portal(portal, records, now) for portal in present), key=_id)
+        return sorted((self._portal(portal, records) for portal in present), key=_id)
 
     def servers(self, now: float) -> list[dict[str, Any]]:
         """All servers, attached to a portal or not, by id."""
@@ -78,13 +78,13 @@ class SimulatedAccount:
             for key, server in state.servers.items()
         }
 
-    def _portal(self, portal: PortalState, records: dict[str, Record], now: float) -> Record:
+    def _portal(self, portal: PortalState, records: dict[str, Record]) -> Record:
         specs = {spec.id: spec for spec in self._story.scenario.servers}
         servers = [
             attached_server(records[key], specs[key], attachment)
             for key, attachment in portal.attachments.items()
         ]
-        if now < portal.garbled_until:
+        if portal.garbled:
             servers.append(garbled_server())
         return portal_record(portal, servers, self._story.start)
 

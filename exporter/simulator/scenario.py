@@ -152,14 +152,20 @@ class Edit(_Part, frozen=True, tag_field="do", tag="edit"):
 
 
 class Garble(_Part, frozen=True, tag_field="do", tag="garble"):
-    """The portal lists a server without an id for a while."""
+    """The portal lists a server without an id, until it is mended."""
 
     at: float
     portal: str
-    seconds: float
 
 
-Event: TypeAlias = Sync | Catalogue | Detach | Attach | Remove | Restore | Edit | Garble
+class Mend(_Part, frozen=True, tag_field="do", tag="mend"):
+    """The portal lists whole records only."""
+
+    at: float
+    portal: str
+
+
+Event: TypeAlias = Sync | Catalogue | Detach | Attach | Remove | Restore | Edit | Garble | Mend
 
 
 class OutsideLoad(_Part, frozen=True):

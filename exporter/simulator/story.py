@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from exporter.simulator.scenario import (
     Edit,
     Event,
     Garble,
+    Mend,
     PortalSpec,
     Remove,
     Restore,
@@ -61,8 +63,8 @@ class PortalState:
     modified: float
     present: bool = True
     edits: dict[str, Any] = field(default_factory=dict)
-    garbled_until: float = 0.0
-    """Until then it lists a record that cannot be identified."""
+    garbled: bool = False
+    """It lists a record that cannot be identified."""
 
 
 @dataclass
@@ -83,8 +85,7 @@ class Story:
         self.scenario = scenario
         self.start = start
         self._events = sorted(scenario.events, key=lambda event: event.at)
-        ends = [event.at + event.seconds for event in self._events if isinstance(event, Garble)]
-        self._changes = sorted([event.at for event in self._events] + ends)
+        self._offsets = [event.at for event in self._events]
 
     def at(self, now: float) -> State:
         """The state at ``now``."""
@@ -103,7 +104,7 @@ class Story:
         ticks = (
             int((now - self._phase(spec)) // self.scenario.sync_every) for spec in self._synced
         )
-        return (cycle, bisect_right(self._changes, second), sum(ticks))
+        return (cycle, bisect_right(self._offsets, second), sum(ticks))
 
     def outside_use(self, now: float) -> OutsideUse:
         """What others have used up of the quota."""
@@ -127,12 +128,16 @@ class Story:
 
     def _past(self, now: float) -> Iterator[tuple[float, Event]]:
         """The events up to now with their times: of this telling, and of the one before it."""
-        last, _ = self._cycle(now)
-        for cycle in range(max(0, last - 1), last + 1):
-            begin = self.start + cycle * (self.scenario.repeat_after or 0.0)
-            for event in self._events:
-                if begin + event.at <= now:
-                    yield begin + event.at, event
+        cycle, second = self._cycle(now)
+        if cycle:
+            yield from self._told(cycle - 1, math.inf)
+        yield from self._told(cycle, second)
+
+    def _told(self, cycle: int, second: float) -> Iterator[tuple[float, Event]]:
+        """The events of one telling up to so many seconds into it."""
+        begin = self.start + cycle * (self.scenario.repeat_after or 0.0)
+        for event in self._events[: bisect_right(self._offsets, second)]:
+            yield begin + event.at, event
 
     def _opening(self) -> State:
         return State(
@@ -214,8 +219,12 @@ def _edit(_scenario: Scenario, state: State, event: Edit, moment: float) -> None
     portal.modified = moment
 
 
-def _garble(_scenario: Scenario, state: State, event: Garble, moment: float) -> None:
-    state.portals[event.portal].garbled_until = moment + event.seconds
+def _garble(_scenario: Scenario, state: State, event: Garble, _moment: float) -> None:
+    state.portals[event.portal].garbled = True
+
+
+def _mend(_scenario: Scenario, state: State, event: Mend, _moment: float) -> None:
+    state.portals[event.portal].garbled = False
 
 
 _APPLY: dict[type[Event], Callable[..., None]] = {
@@ -227,6 +236,7 @@ _APPLY: dict[type[Event], Callable[..., None]] = {
     Restore: _restore,
     Edit: _edit,
     Garble: _garble,
+    Mend: _mend,
 }
 
 
