@@ -1,0 +1,967 @@
+"""What fires, when, with every label and annotation, and what does not: judged by promtool.
+
+An alert that a test does not name must not fire at that minute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import Reason
+from exporter.model import ErrorClass
+from promtool import ACCOUNT, Alert, World, alert_names, between, since
+
+GRAFANA = "http://localhost:3000/d"
+
+CALLED_TRANSIENT = ErrorClass("true", "true", "503", "")
+CALLED_LASTING = ErrorClass("true", "false", "401", "-32001")
+UNREACHABLE = ErrorClass("false", "unknown", "", "")
+
+
+def alert(
+    name: str,
+    severity: str,
+    summary: str,
+    *description: str,
+    dashboard: str,
+    **labels: str,
+) -> Alert:
+    return Alert(
+        name,
+        {"severity": severity, **labels},
+        {
+            "summary": summary,
+            "description": "\n".join(description),
+            "runbook_url": f"docs/runbooks/{name}.md",
+            "dashboard_url": f"{GRAFANA}/{dashboard}",
+        },
+    )
+
+
+def server_alert(
+    name: str,
+    summary: str,
+    *description: str,
+    server: str = "jira",
+    server_name: str = "Jira",
+    severity: str = "warning",
+) -> Alert:
+    return alert(
+        f"CloudflareMCP{name}",
+        severity,
+        summary,
+        *description,
+        dashboard=f"cloudflare-mcp-server?var-account={ACCOUNT}&var-server={server}",
+        account_id=ACCOUNT,
+        server_id=server,
+        server_name=server_name,
+    )
+
+
+def portal_alert(name: str, severity: str, summary: str, *description: str) -> Alert:
+    return alert(
+        f"CloudflareMCP{name}",
+        severity,
+        summary,
+        *description,
+        dashboard=f"cloudflare-mcp-overview?var-account={ACCOUNT}&var-portal=eng",
+        account_id=ACCOUNT,
+        portal_id="eng",
+        portal_name="Engineering",
+    )
+
+
+def account_alert(
+    name: str, severity: str, summary: str, *description: str, **labels: str
+) -> Alert:
+    return alert(
+        f"CloudflareMCP{name}",
+        severity,
+        summary,
+        *description,
+        dashboard=f"cloudflare-mcp-exporter?var-account={ACCOUNT}",
+        account_id=ACCOUNT,
+        **labels,
+    )
+
+
+def in_error(*, portals: str = "Engineering", age: str = "10m 0s", why: str = "") -> Alert:
+    return server_alert(
+        "ServerError",
+        "An MCP server is in error and will not recover by a retry.",
+        "MCP server Jira (jira) of account Production is in error, "
+        "and the API does not call the failure retryable.",
+        f"Portals: {portals}.",
+        f"No successful sync for {age}.",
+        why or "Error class: upstream true, retryable false, HTTP status 401, MCP code -32001.",
+    )
+
+
+NO_DETAILS = "The API gave no details of an error."
+
+
+def fleet(world: World) -> None:
+    """The exporter up, the account there, and a portal with a second server that works."""
+    world.exporter()
+    world.account()
+    if "wiki" not in world.attached["eng"]:
+        world.server("wiki")
+    world.portal(name="Engineering")
+
+
+# --- a server in error -------------------------------------------------------------------------
+
+
+def test_a_server_in_error_fires_once_it_lasted(tmp_path: Path) -> None:
+    world = World(40)
+    world.server(details=since(5, CALLED_LASTING, None))
+    fleet(world)
+    world.expect(14)
+    world.expect(15, in_error())
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"error": True}, id="an error text without details, status ready"),
+        pytest.param({"status": "error"}, id="status error without an error"),
+    ],
+)
+def test_an_error_without_details_counts(tmp_path: Path, state: dict[str, object]) -> None:
+    world = World(20)
+    world.server(**state)  # type: ignore[arg-type]  # a table of keywords
+    fleet(world)
+    world.expect(15, in_error(why=NO_DETAILS))
+    world.check(tmp_path)
+
+
+def test_an_upstream_error_of_unknown_retryability_counts_as_not_retryable(tmp_path: Path) -> None:
+    world = World(20)
+    world.server(details=ErrorClass("true", "unknown", "", ""))
+    fleet(world)
+    text = "Error class: upstream true, retryable unknown, HTTP status none, MCP code none."
+    world.expect(15, in_error(why=text))
+    world.check(tmp_path)
+
+
+def test_a_server_in_three_portals_seen_by_two_exporters_is_one_alert(tmp_path: Path) -> None:
+    world = World(20, instances=("one:9853", "two:9853"))
+    world.server(portals=("eng", "support", "sales"), details=CALLED_LASTING)
+    for portal in ("support", "sales"):
+        world.server("wiki", portals=(portal,))
+        world.portal(portal)
+    fleet(world)
+    world.expect(15, in_error(portals="Engineering, Sales, Support"))
+    world.check(tmp_path)
+
+
+def test_two_exporters_that_disagree_make_one_alert(tmp_path: Path) -> None:
+    world = World(30, instances=("one:9853", "two:9853"))
+    world.server(instances=("one:9853",), details=CALLED_LASTING, name="Jira")
+    world.server(instances=("two:9853",), error=since(3, True, False), name="Jira")
+    fleet(world)
+    world.expect(25, in_error())
+    world.check(tmp_path)
+
+
+def test_one_of_two_exporters_dying_changes_nothing_for_a_server(tmp_path: Path) -> None:
+    world = World(20, instances=("one:9853", "two:9853"))
+    gone = since(7, None, 1.0)
+    world.exporter(instances=("one:9853",))
+    world.exporter(since(7, 0, 1), instances=("two:9853",))
+    world.account(instances=("one:9853",))
+    world.account(up=gone, instances=("two:9853",))
+    for instance in world.instances:
+        there = True if instance == "one:9853" else since(7, False, True)
+        world.server(details=CALLED_LASTING, instances=(instance,), present=there)
+        world.server("wiki", instances=(instance,), present=there)
+        world.portal(name="Engineering", instances=(instance,), present=there)
+    world.expect(9)
+    world.expect(15, in_error())
+    world.check(tmp_path)
+
+
+def test_one_failed_listing_neither_restarts_nor_ends_it(tmp_path: Path) -> None:
+    world = World(40, unlisted=lambda minute: minute in (9, 22, 23))
+    world.server(details=since(5, CALLED_LASTING, None))
+    fleet(world)
+    for minute in (15, 22, 23, 24, 40):
+        world.expect(minute, in_error())
+    world.check(tmp_path)
+
+
+def test_an_exporter_that_restarts_neither_restarts_nor_ends_it(tmp_path: Path) -> None:
+    world = World(40, unlisted=lambda minute: minute in (9, 22))
+    world.server(details=since(5, CALLED_LASTING, None))
+    world.server("wiki")
+    world.portal(name="Engineering")
+    world.exporter(lambda minute: 0 if minute in (9, 22) else 1)
+    world.account(up=lambda minute: None if minute in (9, 22) else 1)
+    for minute in (15, 22, 23, 40):
+        world.expect(minute, in_error())
+    world.check(tmp_path)
+
+
+def test_a_server_that_recovers_resolves_after_the_time_to_keep_firing(tmp_path: Path) -> None:
+    world = World(50)
+    world.server(details=between(5, 24, CALLED_LASTING, None))
+    fleet(world)
+    world.expect(34, in_error())
+    world.expect(36)
+    world.check(tmp_path)
+
+
+def test_a_broken_server_that_is_detached_on_purpose_resolves(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(details=CALLED_LASTING, present=since(25, False, True))
+    fleet(world)
+    world.expect(24, in_error())
+    world.expect(36)
+    world.expect(60)
+    world.check(tmp_path)
+
+
+def test_a_server_detached_before_a_failed_listing_does_not_come_back(tmp_path: Path) -> None:
+    world = World(40, unlisted=between(7, 16, True, False))
+    world.server(details=CALLED_LASTING, present=since(5, False, True))
+    fleet(world)
+    world.expect(16)
+    world.expect(25)
+    world.check(tmp_path)
+
+
+def test_a_healthy_server_that_is_detached_fires_nothing(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(present=since(10, False, True))
+    fleet(world)
+    for minute in (16, 30, 60):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+def test_a_renamed_server_is_one_alert_under_its_new_name(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(name="Old", details=CALLED_LASTING, present=since(20, False, True))
+    world.server(name="Jira", details=CALLED_LASTING, present=since(20, True, False))
+    fleet(world)
+    world.expect(50, in_error())
+    world.check(tmp_path)
+
+
+# --- other ways for a server to fail -----------------------------------------------------------
+
+
+def test_an_unreachable_server_fires_as_unreachable_alone(tmp_path: Path) -> None:
+    world = World(30)
+    world.server(status="error", details=since(5, UNREACHABLE, None))
+    fleet(world)
+    world.expect(9)
+    world.expect(
+        15,
+        server_alert(
+            "ServerUnreachable",
+            "An MCP server cannot be reached from its portals.",
+            "MCP server Jira (jira) of account Production cannot be reached; "
+            "the error is not the server's own answer.",
+            "Portals: Engineering.",
+            "No successful sync for 10m 0s.",
+            "Error class: upstream false, retryable unknown, HTTP status none, MCP code none.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_a_retryable_failure_fires_only_when_it_lasts(tmp_path: Path) -> None:
+    world = World(240)
+    world.server(status="error", details=CALLED_TRANSIENT, staleness=lambda m: 600 + 60 * m)
+    fleet(world)
+    world.expect(179)
+    world.expect(
+        180,
+        server_alert(
+            "ServerRetryableFailure",
+            "An MCP server's failure that was called transient lasts.",
+            "MCP server Jira (jira) of account Production has answered with an error for more "
+            "than 3h, although the API calls the failure retryable.",
+            "Portals: Engineering.",
+            "No successful sync for 3h 10m 0s.",
+            "Error class: upstream true, retryable true, HTTP status 503, MCP code none.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_a_retryable_failure_that_passes_with_the_next_sync_fires_nothing(tmp_path: Path) -> None:
+    world = World(240)
+    world.server(details=between(10, 130, CALLED_TRANSIENT, None))
+    fleet(world)
+    for minute in (30, 130, 200, 240):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"status": "stale"}, id="status stale"),
+        pytest.param({"authentication": "stale"}, id="authentication status stale"),
+        pytest.param({"status": "stale", "authentication": "stale"}, id="both"),
+        pytest.param({"status": "error", "authentication": "stale"}, id="and status error"),
+    ],
+)
+def test_a_lapsed_authorisation_fires_alone(tmp_path: Path, state: dict[str, object]) -> None:
+    world = World(600, step=5)
+    # Long unsynced, too: it must not be reported as stale besides.
+    world.server(error=True, staleness=lambda m: 60.0 * m, **state)  # type: ignore[arg-type]
+    fleet(world)
+    lapsed = (
+        "ServerNeedsReauthorization",
+        "The stored authorisation of an MCP server has lapsed.",
+        "MCP server Jira (jira) of account Production needs an administrator to log in again.",
+        "Portals: Engineering.",
+    )
+    world.expect(0)
+    world.expect(5, server_alert(*lapsed, "No successful sync for 5m 0s.", NO_DETAILS))
+    world.expect(600, server_alert(*lapsed, "No successful sync for 10h 0m 0s.", NO_DETAILS))
+    world.check(tmp_path)
+
+
+def test_a_server_that_changes_at_every_sync_is_flapping(tmp_path: Path) -> None:
+    world = World(720, step=5)
+    # It works while even hours run; changes come at 2 h, 4 h, 6 h and 8 h.
+    world.server(
+        details=lambda m: CALLED_TRANSIENT if m // 120 % 2 and m < 480 else None,
+        staleness=300,
+    )
+    fleet(world)
+    world.expect(480)
+    world.expect(
+        485,
+        server_alert(
+            "ServerFlapping",
+            "An MCP server keeps changing between working and failing.",
+            "MCP server Jira (jira) of account Production has changed 4 times between working "
+            "and failing within 12h.",
+            "Portals: Engineering.",
+            "No successful sync for 5m 0s.",
+            NO_DETAILS,
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_listings_that_fail_again_and_again_are_not_flapping(tmp_path: Path) -> None:
+    world = World(240, step=2, unlisted=lambda minute: minute % 10 == 0)
+    world.server()
+    fleet(world)
+    for minute in (60, 120, 240):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+# --- not synced --------------------------------------------------------------------------------
+
+
+def ageing(minute: int) -> float:
+    return 20000.0 + 60 * minute
+
+
+STALE_AT = 27
+"""The first minute at which `ageing` is over six hours."""
+
+
+@pytest.mark.parametrize("status", ["ready", "other", None])
+def test_a_sync_that_stopped_fires_after_three_missed_ones(
+    tmp_path: Path, status: str | None
+) -> None:
+    world = World(60)
+    world.server(status=status, staleness=ageing)
+    fleet(world)
+    world.expect(STALE_AT + 14)
+    world.expect(
+        STALE_AT + 15,
+        server_alert(
+            "ServerSyncStale",
+            "The catalogue of an MCP server is not synced any more.",
+            "MCP server Jira (jira) of account Production reports no error, but was last synced "
+            "with success 6h 15m 20s ago.",
+            "Portals: Engineering.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"authentication": "manual"}, id="manual OAuth is never synced again"),
+        pytest.param({"status": "waiting"}, id="waiting for its first login"),
+        pytest.param({"staleness": None}, id="nothing known"),
+        pytest.param({"staleness": 21600}, id="just at the threshold"),
+    ],
+)
+def test_no_sync_is_missed_by(tmp_path: Path, state: dict[str, object]) -> None:
+    world = World(120, step=5)
+    world.server(**{"staleness": ageing, **state})  # type: ignore[arg-type]
+    fleet(world)
+    for minute in (60, 120):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+def test_a_failing_server_is_not_reported_as_stale_besides(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(status="error", details=CALLED_LASTING, staleness=ageing)
+    fleet(world)
+    world.expect(60, in_error(age="6h 33m 20s"))
+    world.check(tmp_path)
+
+
+def test_the_fresher_of_two_exporters_is_believed(tmp_path: Path) -> None:
+    world = World(60, instances=("one:9853", "two:9853"))
+    world.server(instances=("one:9853",), staleness=ageing)
+    world.server(instances=("two:9853",), staleness=60)
+    fleet(world)
+    world.expect(60)
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize("authentication", ["required", "manual"])
+def test_a_server_that_waits_for_a_login_too_long_fires(
+    tmp_path: Path, authentication: str
+) -> None:
+    world = World(60)
+    world.server(
+        status="waiting",
+        authentication=authentication,
+        tools=None,
+        staleness=lambda m: 86000.0 + 60 * m,
+    )
+    fleet(world)
+    world.expect(11)
+    world.expect(
+        12,
+        server_alert(
+            "ServerAwaitingAuthorization",
+            "An MCP server still waits for its first authorisation.",
+            "MCP server Jira (jira) of account Production has waited for its first login for "
+            "1d 0h 5m 20s and offers no tools until then.",
+            "Portals: Engineering.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+# --- portals -----------------------------------------------------------------------------------
+
+
+def dead(count: int, servers: str) -> Alert:
+    return portal_alert(
+        "PortalNoHealthyServer",
+        "critical",
+        "No server of an MCP portal works.",
+        "MCP portal Engineering (eng) of account Production has no working server left: "
+        f"{count} fail, and any other still waits for its first login.",
+        f"Its failing servers: {servers}.",
+    )
+
+
+def test_a_portal_whose_servers_all_fail_fires_above_them(tmp_path: Path) -> None:
+    world = World(30)
+    world.server(details=since(5, CALLED_TRANSIENT, None))
+    world.server("wiki", status=since(5, "error", "ready"), details=since(5, UNREACHABLE, None))
+    fleet(world)
+    world.expect(9)
+    world.expect(10, dead(2, "Jira, Wiki"))
+    world.check(tmp_path)
+
+
+def test_a_server_that_waits_does_not_keep_a_portal_alive(tmp_path: Path) -> None:
+    world = World(30)
+    world.server(details=CALLED_TRANSIENT)
+    world.server("wiki", status="waiting", tools=None)
+    fleet(world)
+    world.expect(5, dead(1, "Jira"))
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param({"details": CALLED_TRANSIENT}, id="one of two servers works"),
+        pytest.param({"status": "waiting", "tools": None}, id="one waits, one works"),
+    ],
+)
+def test_a_portal_with_a_working_server_is_alive(tmp_path: Path, others: dict[str, object]) -> None:
+    world = World(60)
+    world.server(**others)  # type: ignore[arg-type]
+    fleet(world)
+    world.expect(60)
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_a_new_portal_without_servers_or_with_waiting_ones_fires_nothing(
+    tmp_path: Path, waiting: int
+) -> None:
+    world = World(60)
+    world.exporter()
+    world.account()
+    for number in range(waiting):
+        world.server(f"s{number}", status="waiting", tools=None)
+    world.portal()
+    world.expect(60)
+    world.check(tmp_path)
+
+
+def emptied(before: int) -> Alert:
+    return portal_alert(
+        "PortalLostServers",
+        "warning",
+        "An MCP portal has lost all of its servers.",
+        "MCP portal Engineering (eng) of account Production has no server attached now; "
+        f"within the last 1h it had {before}.",
+    )
+
+
+def test_a_portal_that_lost_its_servers_fires_for_an_hour(tmp_path: Path) -> None:
+    world = World(120)
+    world.exporter()
+    world.account()
+    for server in ("jira", "wiki"):
+        world.server(server, present=since(10, False, True))
+    world.portal(name="Engineering", servers=since(10, 0, 2))
+    world.expect(14)
+    world.expect(15, emptied(2))
+    world.expect(69, emptied(2))
+    world.expect(85)
+    world.check(tmp_path)
+
+
+GONE = portal_alert(
+    "PortalDisappeared",
+    "warning",
+    "An MCP portal is not listed any more.",
+    "MCP portal Engineering (eng) of account Production was there within the last 1h and is gone, "
+    "while the account is listed.",
+)
+
+
+def disappearing(world: World) -> None:
+    world.exporter()
+    world.account()
+    world.server(present=since(10, False, True))
+    world.portal(name="Engineering", present=since(10, False, True))
+
+
+def test_a_portal_that_disappears_fires_for_an_hour(tmp_path: Path) -> None:
+    world = World(120)
+    disappearing(world)
+    world.expect(14)
+    world.expect(15, GONE)
+    world.expect(69, GONE)
+    world.expect(85)
+    world.check(tmp_path)
+
+
+def test_a_failed_listing_does_not_hide_that_a_portal_disappeared(tmp_path: Path) -> None:
+    world = World(60, unlisted=between(12, 13, True, False))
+    disappearing(world)
+    world.expect(15, GONE)
+    world.check(tmp_path)
+
+
+def test_a_renamed_portal_has_not_disappeared(tmp_path: Path) -> None:
+    world = World(60)
+    world.exporter()
+    world.account()
+    world.server()
+    world.portal(name="Old", present=since(10, False, True))
+    world.portal(name="New", present=since(10, True, False))
+    world.expect(30)
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize("minutes", [1, 8])
+def test_failed_listings_are_no_disappearance(tmp_path: Path, minutes: int) -> None:
+    world = World(60, unlisted=between(10, 9 + minutes, True, False))
+    world.server()
+    fleet(world)
+    for minute in range(10, 40, 3):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+def test_a_portal_that_hides_every_tool_fires(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(shown=since(5, 0, 5))
+    world.server("wiki", tools=7, shown=since(5, 0, 7))
+    fleet(world)
+    world.expect(34)
+    world.expect(
+        35,
+        portal_alert(
+            "PortalExposesNoTools",
+            "warning",
+            "An MCP portal shows its users no tool although its servers offer some.",
+            "MCP portal Engineering (eng) of account Production hides every tool of its servers "
+            "by its own settings.",
+            "Tools that its servers offer: 12.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"tools": 0}, id="none to hide"),
+        pytest.param({"tools": None}, id="catalogue unknown"),
+        pytest.param({"shown": 1}, id="one shown"),
+    ],
+)
+def test_a_portal_hides_nothing_when_its_servers_have(
+    tmp_path: Path, state: dict[str, object]
+) -> None:
+    world = World(60)
+    world.exporter()
+    world.account()
+    world.server(**state)  # type: ignore[arg-type]
+    world.portal()
+    world.expect(60)
+    world.check(tmp_path)
+
+
+# --- the exporter and the listing --------------------------------------------------------------
+
+
+def test_an_exporter_that_is_down_fires_and_servers_do_not_resolve_at_once(tmp_path: Path) -> None:
+    world = World(60, unlisted=since(20, True, False))
+    world.server(details=CALLED_LASTING)
+    world.server("wiki")
+    world.portal(name="Engineering")
+    world.exporter(since(20, 0, 1))
+    world.account(up=since(20, None, 1))
+    down = alert(
+        "CloudflareMCPExporterDown",
+        "critical",
+        "No instance of the exporter can be scraped.",
+        "Prometheus can reach no instance of the MCP portal exporter.",
+        "Nothing is known about portals and servers until one answers.",
+        dashboard="cloudflare-mcp-exporter",
+    )
+    world.expect(24, in_error())
+    world.expect(25, in_error(), down)
+    world.expect(60, down)
+    world.check(tmp_path)
+
+
+def test_an_exporter_without_a_target_fires(tmp_path: Path) -> None:
+    world = World(30)
+    world.sample("up", 1, instances=())
+    world.series = {'up{job="node",instance="x"}': "1+0x30"}
+    absent = alert(
+        "CloudflareMCPExporterAbsent",
+        "critical",
+        "Prometheus has no target for the exporter.",
+        'No scrape target matches job="cloudflare-mcp".',
+        "Nothing is known about portals and servers until there is one.",
+        dashboard="cloudflare-mcp-exporter",
+        job="cloudflare-mcp",
+    )
+    world.expect(9)
+    world.expect(10, absent)
+    world.check(tmp_path)
+
+
+def two_exporters(world: World, account_of_second: bool) -> None:
+    world.exporter(instances=("one:9853",))
+    world.exporter(since(10, 0, 1), instances=("two:9853",))
+    if account_of_second:
+        world.account(up=since(10, None, 1), instances=("two:9853",))
+    else:
+        world.account(instances=("one:9853",))
+        world.account(up=since(10, None, 1), instances=("two:9853",))
+
+
+INSTANCE_DOWN = alert(
+    "CloudflareMCPExporterInstanceDown",
+    "warning",
+    "One instance of the exporter cannot be scraped while others can.",
+    "Prometheus cannot scrape two:9853 of job cloudflare-mcp.",
+    "Accounts that no other instance lists raise an alert of their own.",
+    dashboard="cloudflare-mcp-exporter?var-job=cloudflare-mcp&var-instance=two%3A9853",
+    job="cloudflare-mcp",
+    instance="two:9853",
+)
+
+
+def test_one_of_two_replicas_down_is_a_warning_alone(tmp_path: Path) -> None:
+    world = World(40, instances=("one:9853", "two:9853"))
+    two_exporters(world, account_of_second=False)
+    world.expect(24)
+    world.expect(25, INSTANCE_DOWN)
+    world.check(tmp_path)
+
+
+def test_an_account_that_only_the_dead_instance_lists_is_critical(tmp_path: Path) -> None:
+    world = World(600, instances=("one:9853", "two:9853"), step=5)
+    two_exporters(world, account_of_second=True)
+    not_observed = account_alert(
+        "AccountNotObserved",
+        "critical",
+        "The only exporter instance that lists an account is down.",
+        "No instance lists account Production (id a1) now; "
+        "the instance that did cannot be scraped.",
+        "Nothing is known about its portals and servers.",
+    )
+    world.expect(15)
+    world.expect(20, not_observed)
+    world.expect(600, not_observed, INSTANCE_DOWN)
+    world.check(tmp_path)
+
+
+def test_a_refused_configuration_fires_for_its_instance(tmp_path: Path) -> None:
+    world = World(30)
+    world.server()
+    fleet(world)
+    world.sample("cloudflare_mcp_exporter_config_last_reload_successful", since(5, 0, 1))
+    world.expect(9)
+    world.expect(
+        10,
+        alert(
+            "CloudflareMCPExporterConfigReloadFailed",
+            "warning",
+            "The exporter could not load its configuration and still uses the old one.",
+            "one:9853 of job cloudflare-mcp refused its configuration file.",
+            "It still works with the one before; a restart would fail.",
+            dashboard="cloudflare-mcp-exporter?var-job=cloudflare-mcp&var-instance=one%3A9853",
+            job="cloudflare-mcp",
+            instance="one:9853",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def unlisted(name: str, severity: str, summary: str, reasons: str) -> Alert:
+    return account_alert(
+        name,
+        severity,
+        summary,
+        "No exporter can list account Production (id a1).",
+        f"Failures by reason: {reasons}.",
+        "Nothing is known about its portals and servers.",
+    )
+
+
+def failing(world: World, *reasons: Reason) -> None:
+    """Every listing fails from minute 5 on, for each of the reasons."""
+    world.exporter()
+    world.account(
+        up=since(5, 0, 1),
+        failures={reason: lambda m: float(max(0, m - 4)) for reason in reasons},
+    )
+
+
+@pytest.mark.parametrize("reason", [Reason.AUTH, Reason.NOT_FOUND])
+def test_refused_credentials_are_critical(tmp_path: Path, reason: Reason) -> None:
+    world = World(90)
+    failing(world, reason)
+    denied = (
+        "AccountAccessDenied",
+        "critical",
+        "The API refuses the exporter's credentials or does not know the account.",
+    )
+    world.expect(9)
+    world.expect(30, unlisted(*denied, f"{reason} (15)"))
+    world.expect(90, unlisted(*denied, f"{reason} (15)"))
+    world.check(tmp_path)
+
+
+def test_a_rate_limit_is_a_warning(tmp_path: Path) -> None:
+    world = World(90)
+    failing(world, Reason.RATE_LIMITED)
+    limited = (
+        "AccountRateLimited",
+        "warning",
+        "The API's rate limit keeps the exporter from listing an account.",
+    )
+    world.expect(19)
+    world.expect(90, unlisted(*limited, "rate_limited (15)"))
+    world.check(tmp_path)
+
+
+def test_credentials_come_before_other_reasons(tmp_path: Path) -> None:
+    world = World(40)
+    failing(world, Reason.AUTH, Reason.RATE_LIMITED, Reason.TIMEOUT)
+    world.expect(
+        40,
+        unlisted(
+            "AccountAccessDenied",
+            "critical",
+            "The API refuses the exporter's credentials or does not know the account.",
+            "auth (15), rate_limited (15), timeout (15)",
+        ),
+    )
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [r for r in Reason if r not in (Reason.AUTH, Reason.NOT_FOUND, Reason.RATE_LIMITED)],
+)
+def test_any_other_reason_is_a_warning_and_then_critical(tmp_path: Path, reason: Reason) -> None:
+    world = World(90)
+    failing(world, reason)
+    summary = "The portals of an account cannot be listed."
+    reasons = f"{reason} (15)"
+    warning = unlisted("AccountListingFailing", "warning", summary, reasons)
+    critical = unlisted("AccountListingFailingLong", "critical", summary, reasons)
+    world.expect(14)
+    world.expect(64, warning)
+    world.expect(65, warning, critical)
+    world.check(tmp_path)
+
+
+def test_a_listing_that_another_replica_still_does_fires_nothing(tmp_path: Path) -> None:
+    world = World(60, instances=("one:9853", "two:9853"))
+    world.exporter()
+    world.account(instances=("one:9853",))
+    world.account(up=0, failures={Reason.TIMEOUT: float}, instances=("two:9853",))
+    world.expect(60)
+    world.check(tmp_path)
+
+
+def test_a_listing_that_fails_now_and_then_fires_nothing(tmp_path: Path) -> None:
+    world = World(60, unlisted=lambda minute: minute % 3 == 0)
+    world.server()
+    fleet(world)
+    world.account(failures={Reason.TIMEOUT: lambda m: float(m // 3)})
+    for minute in (20, 30, 60):
+        world.expect(minute)
+    world.check(tmp_path)
+
+
+def test_a_quota_that_is_nearly_used_fires(tmp_path: Path) -> None:
+    world = World(30)
+    world.server()
+    fleet(world)
+    world.sample("cloudflare_mcp_api_ratelimit_remaining", since(5, 19, 20), account_id=ACCOUNT)
+    world.expect(14)
+    world.expect(
+        15,
+        account_alert(
+            "AccountQuotaLow",
+            "warning",
+            "The API's rate limit is nearly used up.",
+            "The API would take only 19 more requests for account Production "
+            "in its current window.",
+            "The quota is shared by everything its user does, the provider's dashboard included; "
+            "past it all of that is blocked for minutes.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_skipped_records_fire_by_kind(tmp_path: Path) -> None:
+    world = World(30, instances=("one:9853", "two:9853"))
+    world.server()
+    fleet(world)
+    world.listed("skipped_records", since(5, 2, 0), kind="server")
+    world.listed("skipped_records", 0, kind="portal")
+    world.expect(19)
+    world.expect(
+        20,
+        account_alert(
+            "AccountRecordsSkipped",
+            "warning",
+            "Records of a listing are left out because they cannot be read.",
+            "2 server records of account Production are left out of the metrics.",
+            "Nothing is known about these; the exporter's log names each.",
+            kind="server",
+        ),
+    )
+    world.check(tmp_path)
+
+
+# --- posture -----------------------------------------------------------------------------------
+
+
+def test_an_unauthenticated_server_is_information(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(auth_type="unauthenticated", authentication="not_required")
+    fleet(world)
+    world.expect(59)
+    world.expect(
+        60,
+        server_alert(
+            "UnauthenticatedServer",
+            "An MCP server without authentication is attached to a portal.",
+            "MCP server Jira (jira) of account Production asks for no authentication.",
+            "Portals: Engineering.",
+            severity="info",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_an_unauthenticated_server_of_no_portal_fires_nothing(tmp_path: Path) -> None:
+    world = World(70)
+    world.server("wiki")
+    world.server(auth_type="unauthenticated", portals=())
+    fleet(world)
+    world.expect(70)
+    world.check(tmp_path)
+
+
+def test_enforced_code_mode_is_information(tmp_path: Path) -> None:
+    world = World(60)
+    world.exporter()
+    world.account()
+    world.server()
+    world.portal(name="Engineering", code_mode="enforced")
+    world.expect(59)
+    world.expect(
+        60,
+        portal_alert(
+            "CodeModeEnforced",
+            "info",
+            "An MCP portal enforces code mode.",
+            "MCP portal Engineering (eng) of account Production enforces code mode: "
+            "its users' clients reach tools only by running code.",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_orphaned_overrides_are_information(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(orphaned=3)
+    fleet(world)
+    world.expect(59)
+    world.expect(
+        60,
+        alert(
+            "CloudflareMCPOrphanedOverrides",
+            "info",
+            "A portal's overrides name tools or prompts that the server has lost.",
+            "3 overrides of MCP portal Engineering (eng) of account Production name something "
+            "that MCP server Jira (jira) does not offer any more.",
+            dashboard=f"cloudflare-mcp-server?var-account={ACCOUNT}&var-portal=eng&var-server=jira",
+            account_id=ACCOUNT,
+            portal_id="eng",
+            portal_name="Engineering",
+            server_id="jira",
+            server_name="Jira",
+        ),
+    )
+    world.check(tmp_path)
+
+
+def test_every_alert_is_seen_firing_by_a_test_above() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in alert_names() if f'"{name.removeprefix("CloudflareMCP")}"' not in text
+            and f'"{name}"' not in text] == []  # fmt: skip
