@@ -132,6 +132,7 @@ def argument_parser() -> argparse.ArgumentParser:
     """The parser of the command line: each flag's value stays text, ``None`` where not given."""
     parser = _Parser(
         prog=PROGRAM,
+        usage="%(prog)s [FLAG ...]",
         description="Prometheus exporter for Cloudflare MCP portals and the MCP servers in them.",
         epilog=_environment_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,

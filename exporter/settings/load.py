@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
 from exporter.settings.accounts import account_from
-from exporter.settings.flags import FLAGS, Flag, argument_parser
+from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
 from exporter.settings.parsers import base_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Settings
 
@@ -32,14 +32,15 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     variables = {name: value for name, value in environ.items() if value}
     values: dict[str, Any] = {flag.field: _value(flag, given, variables) for flag in FLAGS}
     _check_offset(values, given, variables)
+    notices = _misspelt(variables)
     if values["demo"]:
-        return Settings(accounts=(), base_url=DEFAULT_BASE_URL, **values)
+        return Settings(accounts=(), base_url=DEFAULT_BASE_URL, notices=notices, **values)
     account, account_notices = account_from(variables)
     url, url_notices = _base_url(variables)
     return Settings(
         accounts=(account,),
         base_url=url,
-        notices=(*account_notices, *url_notices),
+        notices=(*notices, *account_notices, *url_notices),
         **values,
     )
 
@@ -96,3 +97,13 @@ def _base_url(variables: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     if is_plain_remote(url):
         return url, ("CLOUDFLARE_BASE_URL is not https: credentials travel unencrypted",)
     return url, ()
+
+
+def _misspelt(variables: Mapping[str, str]) -> tuple[str, ...]:
+    # Not an error: Kubernetes sets variables of its own under this prefix, from a service's name.
+    twins = [flag.environment for flag in FLAGS]
+    strangers = sorted(
+        name for name in variables if name.startswith(TWIN_PREFIX) and name not in twins
+    )
+    close = ((name, difflib.get_close_matches(name, twins, n=1, cutoff=0.93)) for name in strangers)
+    return tuple(f"{name} is not a setting; is {twin[0]} meant?" for name, twin in close if twin)

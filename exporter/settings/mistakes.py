@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PLACEHOLDER_WORD = re.compile(
-    r"((your|my|the|a|insert|paste)[-_ ]?)*((cloudflare|cf|global|legacy|api|auth|access|account)[-_ ]?)*"
+    r"((your|my|the|a|insert|paste)[-_ ]?)*"
+    r"((cloudflare|cf|global|legacy|api|auth|access|account)[-_ ]?)*"
     r"(token|key|secret|id)([-_ ]?here)?"
     r"|change[-_ ]?(me|it|this)|replace[-_ ]?(me|this)|fill[-_ ]?me[-_ ]?in|placeholder|example"
     r"|redacted|todo|tbd|none|null|undefined|x+|\*+|\.+|-+",
@@ -79,7 +80,8 @@ _MISTAKES: tuple[tuple[Callable[[str], object], str], ...] = (
 def mistake(text: str, kind: str) -> str | None:
     """What is wrong with ``text`` as a secret and how to mend it; ``None`` if nothing is.
 
-    ``kind`` is what it should be: ``token``, ``key`` or ``id``. The answer holds no part of ``text``.
+    ``kind`` is what it should be: ``token``, ``key`` or ``id``. The answer holds no part of
+    ``text``.
     """
     for is_made, advice in _MISTAKES:
         if is_made(text):

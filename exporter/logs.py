@@ -1,0 +1,188 @@
+"""Log lines: one event, one line of UTF-8, as logfmt or JSON, with known secrets struck out."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
+STRUCK_OUT = "***"
+
+# Never chattier than this, whatever the level: below it they report each request and connection,
+# some with headers.
+_QUIET = {
+    "asyncio": logging.WARNING,
+    "charset_normalizer": logging.WARNING,
+    "requests": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "uvicorn": logging.WARNING,
+}
+_NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: "error"}
+_OWN = "exporter"
+_FIELDS = "fields"
+
+# What json.dumps leaves as it is although a terminal or a viewer acts on it: delete, C1 controls,
+# line and paragraph separators, and marks that turn the direction of text.
+_ACTIVE = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_BARE = re.compile(r"[A-Za-z0-9_./:@%+,~*()\[\]-]+")
+_NOT_KEY = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def event(
+    logger: logging.Logger,
+    level: int,
+    message: str,
+    /,
+    *,
+    exc_info: BaseException | bool | None = None,
+    **fields: object,
+) -> None:
+    """Log ``message`` with ``fields``; a field that is ``None`` is left out.
+
+    ``level`` is the standard library's, such as ``logging.WARNING``. ``exc_info`` is an exception
+    to show with its traceback, ``True`` for the current one.
+    """
+    logger.log(level, message, exc_info=exc_info, extra={_FIELDS: fields}, stacklevel=2)
+
+
+def configure(
+    level: str, log_format: str, secrets: Iterable[str], stream: TextIO | None = None
+) -> None:
+    """Send all logging of the process to ``stream`` (standard error), in place of a call before.
+
+    ``level`` is one of `LEVELS`, ``log_format`` one of `ENCODERS`, and no line shows one of the
+    ``secrets``.
+    """
+    target = sys.stderr if stream is None else stream
+    if isinstance(target, io.TextIOWrapper):
+        target.reconfigure(encoding="utf-8", errors="backslashreplace")
+    handler = _Handler(target)
+    handler.setFormatter(LineFormatter(ENCODERS[log_format], secrets))
+    root = logging.getLogger()
+    for old in [one for one in root.handlers if isinstance(one, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(LEVELS[level])
+    for name, lowest in _QUIET.items():
+        logging.getLogger(name).setLevel(max(lowest, LEVELS[level]))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base's
+        """Drop the line: the base class would print the record, secrets and all."""
+
+
+class LineFormatter(logging.Formatter):
+    """Makes a record one line.
+
+    Args:
+        encode: from names and values to the line.
+        secrets: texts that are struck out wherever they stand.
+    """
+
+    def __init__(self, encode: Callable[[Mapping[str, Any]], str], secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._encode = encode
+        self._secrets = _striker(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without a line end."""
+        fields: dict[str, object] = {
+            "time": _time(record.created),
+            "level": _NAMES.get(record.levelno, record.levelname.lower()),
+            "msg": _message(record),
+        }
+        if record.name.partition(".")[0] != _OWN:
+            fields["logger"] = record.name
+        for name, value in getattr(record, _FIELDS, {}).items():
+            fields[_key(name, fields)] = value
+        if record.exc_info and record.exc_info[0]:
+            fields["exception"] = self.formatException(record.exc_info)
+        return self._encode(
+            {name: self._plain(value) for name, value in fields.items() if value is not None}
+        )
+
+    def _plain(self, value: object) -> bool | int | float | str:
+        if isinstance(value, bool | int | float):
+            return value
+        return _paired(self._secrets(value if isinstance(value, str) else str(value)))
+
+
+def logfmt(fields: Mapping[str, Any]) -> str:
+    """``key=value`` pairs; a value that needs it stands in quotes, escaped as in JSON."""
+    return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
+
+
+def _logfmt_value(value: bool | float | str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    return text if _BARE.fullmatch(text) else _quoted(text)
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """An object; a number that JSON has no form for becomes text."""
+    return "{" + ",".join(f"{_quoted(name)}:{_json(value)}" for name, value in fields.items()) + "}"
+
+
+def _json(value: bool | float | str) -> str:
+    if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
+        return _quoted(str(value))
+    return json.dumps(value)
+
+
+ENCODERS: dict[str, Callable[[Mapping[str, Any]], str]] = {"logfmt": logfmt, "json": json_line}
+
+
+def _quoted(text: str) -> str:
+    return _ACTIVE.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)
+    )
+
+
+def _striker(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Replaces each secret, also as ``repr`` and a URL would show it, the longest first."""
+    forms = {form for one in secrets if one for form in (one, repr(one)[1:-1], quote(one, safe=""))}
+    if not forms:
+        return lambda text: text
+    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+    return lambda text: pattern.sub(STRUCK_OUT, text)
+
+
+def _paired(text: str) -> str:
+    """Surrogates joined where they are a pair, replaced where they stand alone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _time(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a library's bad format string must not cost the line
+        return str(record.msg)
+
+
+def _key(name: str, taken: Mapping[str, object]) -> str:
+    clean = _NOT_KEY.sub("_", name) or "_"
+    while clean in taken:
+        clean += "_"
+    return clean

@@ -1,0 +1,1 @@
+"""What a client sees: routes, formats, and the server under them."""

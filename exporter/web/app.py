@@ -1,0 +1,173 @@
+"""The routes, as an ASGI application without a framework.
+
+Nothing here waits in a thread: a scrape waits for its listing in the event loop, and only the
+making of the text and its compression go to a few threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import weakref
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+
+from exporter.logs import event
+from exporter.web.landing import landing_page
+from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.web.request import Request
+from exporter.web.responses import Response, plain
+
+if TYPE_CHECKING:
+    from exporter.metrics.formats import Format
+    from exporter.web.responses import Receive, Scope, Send
+
+LOGGER = logging.getLogger(__name__)
+
+RENDERERS = 2
+"""Threads that make text: they compete for one interpreter, so that more would not be faster."""
+
+GZIP_LEVEL = 3
+"""Metrics text shrinks to about a tenth at level 1 already; 3 is the last of zlib's quick levels,
+and from 6 on the time grows several times for a few per cent."""
+
+GZIP_FROM = 1024
+"""Bytes from which compressing is worth its header and its time."""
+
+METHODS = ("GET", "HEAD")
+
+_INTERNAL_ERROR = plain(500, "internal error, see the log")
+_CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
+
+S = TypeVar("S")
+
+
+class Source(Protocol[S]):
+    """Where scrapes come from; ``S`` is whatever a listing leaves for the exposition."""
+
+    def begin(self, timeout: float | None) -> Future[S]:
+        """Begin a listing or join the one under way; must return at once.
+
+        ``timeout`` is what Prometheus announced, in seconds, if it did.
+        """
+
+    def expose(self, scrape: S, format: Format, names: frozenset[str]) -> bytes:  # noqa: A002
+        """The exposition; of the families that ``names`` has, or of all where it is empty.
+
+        Called from several threads.
+        """
+
+
+class Route(NamedTuple):
+    """Who answers a path, to which methods."""
+
+    handler: Callable[[Request], Awaitable[Response]]
+    methods: tuple[str, ...] = METHODS
+
+
+class App(Generic[S]):
+    """The application.
+
+    Args:
+        source: of scrapes; asked by the telemetry path alone.
+        telemetry_path: of the metrics.
+    """
+
+    def __init__(self, source: Source[S], *, telemetry_path: str = "/metrics") -> None:
+        self._source = source
+        self._renderers = ThreadPoolExecutor(RENDERERS, thread_name_prefix="render")
+        self._reported: weakref.WeakSet[Future[S]] = weakref.WeakSet()
+        self._landing = landing_page(
+            {"Metrics": telemetry_path, "Healthy": "/-/healthy", "Ready": "/-/ready"}
+        )
+        self._routes = {
+            "/": Route(self._index),
+            "/-/healthy": Route(_healthy),
+            "/-/ready": Route(_ready),
+            telemetry_path: Route(self._scrape),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except asyncio.CancelledError:
+            # The server's patience at its end is over: the client hears so before it hangs up.
+            response = plain(503, "shutting down")
+        except Exception as error:  # noqa: BLE001 - a bug must not take the other scrapes down
+            event(LOGGER, logging.ERROR, "request failed", path=request.path, exc_info=error)
+            response = _INTERNAL_ERROR
+        await response.send(send, head_only=request.method == "HEAD")
+
+    def close(self) -> None:
+        """Let the threads end; text that nobody has begun to make is not made."""
+        self._renderers.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, request: Request) -> Response:
+        route = self._routes.get(request.path)
+        if route is None:
+            return plain(404, "not found")
+        if request.method not in route.methods:
+            return plain(405, "method not allowed", ("Allow", ", ".join(route.methods)))
+        return await route.handler(request)
+
+    async def _index(self, _request: Request) -> Response:
+        return self._landing
+
+    async def _scrape(self, request: Request) -> Response:
+        listing = self._source.begin(request.scrape_timeout)
+        if not await _ended(listing, request):
+            return _CLIENT_GONE
+        try:
+            scrape = listing.result()
+        except Exception:
+            if listing in self._reported:
+                return _INTERNAL_ERROR
+            self._reported.add(listing)
+            raise
+        return await asyncio.get_running_loop().run_in_executor(
+            self._renderers, self._render, scrape, request
+        )
+
+    def _render(self, scrape: S, request: Request) -> Response:
+        form = choose_format(request.header("Accept"))
+        body = self._source.expose(scrape, form, request.query("name[]"))
+        headers: tuple[tuple[str, str], ...] = (("Vary", "Accept, Accept-Encoding"),)
+        if len(body) >= GZIP_FROM and accepts_gzip(request.header("Accept-Encoding")):
+            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+            headers = (*headers, ("Content-Encoding", "gzip"))
+        return Response(200, body, form.content_type, headers)
+
+
+async def _healthy(_request: Request) -> Response:
+    return plain(200, "cloudflare-mcp-exporter is healthy")
+
+
+async def _ready(_request: Request) -> Response:
+    return plain(200, "cloudflare-mcp-exporter is ready")
+
+
+async def _ended(listing: Future[S], request: Request) -> bool:
+    """Wait for the end of the listing, without a thread; false if the client went before it.
+
+    The listing goes on whoever leaves: others may wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    end = asyncio.Event()
+
+    def wake(_listing: Future[S]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(end.set)
+
+    listing.add_done_callback(wake)
+    waiters = [loop.create_task(end.wait()), loop.create_task(request.abandoned())]
+    try:
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()
+    return listing.done()

@@ -1,0 +1,46 @@
+"""What a handler needs to know of a request."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from exporter.web.responses import Receive, Scope
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
+
+
+class Request:
+    """An ASGI scope, read."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+
+    def header(self, name: str) -> str:
+        """All values of the header as one, empty where there is none."""
+        wanted = name.lower().encode()
+        return ", ".join(
+            value.decode("latin-1") for key, value in self._scope["headers"] if key == wanted
+        )
+
+    def query(self, name: str) -> frozenset[str]:
+        """The distinct values of a query parameter that are not empty."""
+        return frozenset(parse_qs(self._scope["query_string"].decode("latin-1")).get(name, ()))
+
+    @property
+    def scrape_timeout(self) -> float | None:
+        """Seconds after which Prometheus gives up; ``None`` where it does not say, or nonsense."""
+        text = self.header("X-Prometheus-Scrape-Timeout-Seconds").strip()
+        seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+        return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+    async def abandoned(self) -> None:
+        """Returns when the client has gone; reads and drops a body on the way."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
