@@ -1,0 +1,92 @@
+"""The command ``cloudflare-mcp-exporter``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from exporter import __version__
+from exporter.assembly import assemble
+from exporter.errors import SettingsError
+from exporter.logs import configure, event
+from exporter.settings import Account, Credentials, Settings, load
+from exporter.web.app import App
+from exporter.web.server import Server, bind
+
+LOG = logging.getLogger("exporter")
+
+GRACE = 2.0
+"""Seconds that listings under way have after SIGTERM; half of what Docker leaves a container."""
+
+
+def entry_point() -> None:
+    """What the installed command and ``python -m exporter`` call."""
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 when asked to end, 2 for a setting that cannot be used.
+    """
+    try:
+        settings = load(argv, environ)
+        with _demo(settings) as effective:
+            _serve(effective)
+    except SettingsError as problem:
+        sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
+        return 2
+    return 0
+
+
+@contextmanager
+def _demo(settings: Settings) -> Iterator[Settings]:
+    """The settings, pointed at a simulated account where ``--demo`` asks for one."""
+    if not settings.demo:
+        yield settings
+        return
+    from exporter.simulator.server import Simulator  # noqa: PLC0415 - only the demo pays for it
+
+    with Simulator() as simulator:
+        account = Account(
+            name="Demo account",
+            account_id=simulator.account_id,
+            credentials=Credentials(token=simulator.token),
+        )
+        yield msgspec.structs.replace(
+            settings, accounts=(account,), base_url=simulator.base_url, collect_servers=True
+        )
+
+
+def _serve(settings: Settings) -> None:
+    configure(settings.log_level, settings.log_format, settings.secrets)
+    service = assemble(settings)
+    app = App(service, telemetry_path=settings.telemetry_path)
+    server = Server(app, [bind(settings.listen_address)], on_stop=lambda: service.stop(GRACE))
+    event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
+    for notice in settings.notices:
+        event(LOG, logging.WARNING, notice)
+    event(LOG, logging.INFO, "listening", url=server.url + settings.telemetry_path)
+    if settings.demo:
+        sys.stdout.write(_welcome(server.url, settings.telemetry_path))
+        sys.stdout.flush()
+    server.run()
+    app.close()
+    event(LOG, logging.INFO, "stopped")
+
+
+def _welcome(url: str, telemetry_path: str) -> str:
+    return f"""
+A simulated account is being watched; its servers will fail and recover over ten minutes.
+
+  metrics   {url}{telemetry_path}
+  try       curl -s {url}{telemetry_path} | grep server_error
+  stop      Ctrl-C
+
+"""
