@@ -6,11 +6,12 @@ import time
 
 from requests.auth import AuthBase
 
+from exporter.background import Alarms, Crew
 from exporter.budget import Budget
 from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint
 from exporter.cloudflare.credentials import KeyAuth, TokenAuth
 from exporter.cloudflare.pause import Pause
-from exporter.collector import AccountCollector, ListAccount
+from exporter.collector import AccountCollector, ListAccount, Threads
 from exporter.inventory import build
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.telemetry import Telemetry
@@ -18,18 +19,22 @@ from exporter.model import Inventory
 from exporter.service import Service
 from exporter.settings import Account, Credentials, Settings
 
+MOST_LISTINGS = 256
+"""Accounts listed at the same time; each waits for the network nearly all of its time."""
+
 
 def assemble(settings: Settings) -> Service:
     """The service that these settings describe; starts nothing and calls nothing."""
+    threads = Threads(Crew(MOST_LISTINGS, "listing"), Alarms())
     return Service(
-        [_collector(settings, account) for account in settings.accounts],
+        [_collector(settings, account, threads) for account in settings.accounts],
         OwnMetrics(loaded=time.time()),
         timeout=settings.scrape_timeout,
         offset=settings.scrape_timeout_offset,
     )
 
 
-def _collector(settings: Settings, account: Account) -> AccountCollector:
+def _collector(settings: Settings, account: Account, threads: Threads) -> AccountCollector:
     telemetry = Telemetry(account.account_id)
     endpoint = Endpoint(
         base_url=settings.base_url,
@@ -40,7 +45,9 @@ def _collector(settings: Settings, account: Account) -> AccountCollector:
     )
     client = Client(endpoint, _auth(account.credentials), Pause(), telemetry)
     lists = (PORTALS, SERVERS) if settings.collect_servers else (PORTALS,)
-    return AccountCollector(account.account_id, account.name, _lister(client, lists), telemetry)
+    return AccountCollector(
+        account.account_id, account.name, _lister(client, lists), telemetry, threads
+    )
 
 
 def _auth(credentials: Credentials) -> AuthBase:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
+import msgspec
+
+from exporter.background import Alarms, Crew
 from exporter.budget import Budget
 from exporter.errors import ListingError, Reason
 from exporter.journal import Journal
@@ -35,6 +38,13 @@ class _Flight:
         return time.perf_counter() - self.started
 
 
+class Threads(msgspec.Struct, frozen=True):
+    """What all collectors of a program share to do their work on."""
+
+    listings: Crew
+    alarms: Alarms
+
+
 class AccountCollector:
     """The collector of one account; for any thread.
 
@@ -45,6 +55,8 @@ class AccountCollector:
         account_name: how people call it.
         list_account: lists it within a budget, or raises `ListingError`.
         telemetry: counts what fails.
+        threads: to list on.
+        cache_ttl: seconds from its start for which a whole listing serves further scrapes.
         wall_clock: Unix seconds.
     """
 
@@ -54,9 +66,14 @@ class AccountCollector:
         account_name: str,
         list_account: ListAccount,
         telemetry: Telemetry,
+        threads: Threads,
+        *,
+        cache_ttl: float = 0.0,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
+        self._threads = threads
+        self._cache_ttl = cache_ttl
         self._account_id = account_id
         self._account_name = account_name
         self._list_account = list_account
@@ -64,6 +81,7 @@ class AccountCollector:
         self._lock = threading.Lock()
         self._flight: _Flight | None = None
         self._last_success: float | None = None
+        self._latest: Scrape | None = None
         self._journal = Journal(account_name)
 
     def begin(self, seconds: float) -> Future[Scrape]:
@@ -74,32 +92,46 @@ class AccountCollector:
         """
         with self._lock:
             flight = self._flight
+            if flight is not None and self._is_fresh(flight):
+                return flight.outcome
             if flight is None or not flight.joinable:
                 flight = self._flight = self._start(seconds)
         if flight.budget.remaining <= seconds:
             return flight.outcome
         return self._join(flight, seconds)
 
+    @property
+    def latest(self) -> Scrape | None:
+        """The outcome of the last listing that is done; None before the first."""
+        return self._latest
+
     def stop(self, grace: float) -> None:
         """Let a listing under way go on for ``grace`` seconds at most."""
         with self._lock:
             flight = self._flight
         if flight is not None and flight.joinable:
-            _daemon_timer(grace, lambda: self._run_out(flight))
+            self._threads.alarms.call_later(grace, lambda: self._run_out(flight))
+
+    def _is_fresh(self, flight: _Flight) -> bool:
+        """Whether this flight brought a whole listing that is younger than the cache allows."""
+        outcome = flight.outcome
+        if not outcome.done() or flight.seconds >= self._cache_ttl:
+            return False
+        return outcome.exception() is None and outcome.result().inventory is not None
 
     def _start(self, seconds: float) -> _Flight:
         flight = _Flight(seconds)
-        alarm = _daemon_timer(seconds, lambda: self._run_out(flight))
+        alarm = self._threads.alarms.call_later(seconds, lambda: self._run_out(flight))
         flight.outcome.add_done_callback(lambda _: alarm.cancel())
-        threading.Thread(
-            target=self._fly, args=(flight,), name=f"list-{self._account_name}", daemon=True
-        ).start()
+        self._threads.listings.run(lambda: self._fly(flight))
         return flight
 
     def _join(self, flight: _Flight, seconds: float) -> Future[Scrape]:
         """The flight's outcome, for a scrape that cannot wait as long as the flight may take."""
         mine: Future[Scrape] = Future()
-        alarm = _daemon_timer(seconds, lambda: self._settle(mine, self._late(flight)))
+        alarm = self._threads.alarms.call_later(
+            seconds, lambda: self._settle(mine, self._late(flight))
+        )
         mine.add_done_callback(lambda _: alarm.cancel())
         flight.outcome.add_done_callback(lambda done: _copy(done, mine))
         return mine
@@ -151,16 +183,10 @@ class AccountCollector:
                 self.telemetry.listing_failed(scrape.failure.reason)
             else:
                 self._last_success = scrape.last_success
+            self._latest = scrape
             self._journal.note(scrape)
         with suppress(InvalidStateError):
             outcome.set_result(scrape)
-
-
-def _daemon_timer(seconds: float, call: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True
-    timer.start()
-    return timer
 
 
 def _copy(done: Future[Scrape], mine: Future[Scrape]) -> None:

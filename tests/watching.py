@@ -36,7 +36,7 @@ def service_for(base_url: str, *flags: str, environ: Mapping[str, str] | None = 
 def listing_threads() -> list[str]:
     """The threads that list an account right now."""
     names = (thread.name for thread in threading.enumerate())
-    return [name for name in names if name.startswith(("list-", "page-"))]
+    return [name for name in names if name.startswith(("listing", "page-"))]
 
 
 def scrape(service: Service, timeout: float | None = None) -> str:
