@@ -16,15 +16,15 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
 	done)
 
-# What the tests run beside our own code; `scripts/parts` says how each comes here.
-REAL_PARTS := prometheus promtool prometheus-alertmanager amtool chromium
+# The real programs that the tests ask for; `scripts/parts` says how each comes here.
+REAL_PARTS := $(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u)
 
-CODE := exporter tests $(wildcard mixin)
+CODE := exporter tests scripts/reference.py $(wildcard mixin)
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
-.PHONY: help demo test lint format dashboards parts clean
+.PHONY: help demo test lint format dashboards docs parts clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: $(VENV)/.dev ## mend what can be mended by itself
 dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ anew from mixin/
 	$(BIN)/python -m mixin render
 
+docs: $(VENV)/.dev ## write the generated tables of the documentation anew
+	$(BIN)/python scripts/reference.py
+
 parts: ## fetch the real programs that the tests use, where they are missing
 	@scripts/parts $(PARTS) $(REAL_PARTS)
 
@@ -61,7 +64,8 @@ $(VENV)/.made:
 	@scripts/venv $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/.runtime: $(VENV)/.made pyproject.toml
+# The version is in the package.
+$(VENV)/.runtime: $(VENV)/.made pyproject.toml exporter/__init__.py
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 import loopback
-from processes import Child, Prometheus, bare_environment, eventually, get
+from exporter.simulator.server import Simulator
+from processes import Prometheus, RunningExporter
 from realparts import require
 
 
@@ -24,22 +23,11 @@ def undisturbed() -> None:
     loopback.guard()
 
 
-class RunningExporter(Child):
-    """``python -m exporter`` on a port of its own choice; ``url`` is its root."""
-
-    url: str
-
-    def __init__(self, home: Path, *flags: str, env: Mapping[str, str]) -> None:
-        super().__init__(
-            [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags],
-            home / "exporter.log",
-            {**bare_environment(home), **env},
-        )
-
-    def await_ready(self) -> None:
-        """Wait until it serves; ``url`` is known from then on."""
-        self.url = self.logged(r'\burl"?[=:] ?"?(http://127\.0\.0\.1:[1-9]\d*)')[1]
-        eventually(lambda: get(f"{self.url}/-/ready").ok, "ready exporter")
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """The simulated API with the demo's account, serving."""
+    with Simulator() as serving:
+        yield serving
 
 
 @pytest.fixture

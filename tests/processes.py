@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,24 @@ def bare_environment(home: Path) -> dict[str, str]:
     """What a child process needs, and nothing that could steer it: no secrets, no proxies."""
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"HOME": str(home)}
+
+
+class RunningExporter(Child):
+    """``python -m exporter`` on a port of its own choice; ``url`` is its root."""
+
+    url: str
+
+    def __init__(self, home: Path, *flags: str, env: Mapping[str, str]) -> None:
+        super().__init__(
+            [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags],
+            home / "exporter.log",
+            {**bare_environment(home), **env},
+        )
+
+    def await_ready(self) -> None:
+        """Wait until it serves; ``url`` is known from then on."""
+        self.url = self.logged(r'\burl"?[=:] ?"?(http://127\.0\.0\.1:[1-9]\d*)')[1]
+        eventually(lambda: get(f"{self.url}/-/ready").ok, "ready exporter")
 
 
 class Prometheus(Child):

@@ -1,0 +1,109 @@
+"""Writes the generated tables of the documentation anew: ``make docs``.
+
+A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
+under docs/; everything around it is written by hand. With ``--check`` nothing is written, and the
+status is 1 if a page would change.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from exporter.metrics.catalogue import ALL, Metric
+from exporter.settings import ENVIRONMENT, FLAGS
+
+ROOT = Path(__file__).parent.parent
+REGION = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _level(metric: Metric) -> str:
+    """What one series of the metric is about."""
+    if metric.name.startswith("cloudflare_mcp_exporter_"):
+        return "exporter"
+    if {"portal_id", "server_id"} <= set(metric.labels):
+        return "attachment"
+    return next((kind for kind in ("portal", "server") if f"{kind}_id" in metric.labels), "account")
+
+
+def _metrics(level: str) -> Callable[[], str]:
+    def table() -> str:
+        return _table(
+            ("Metric", "Type", "Labels", "Meaning", "API fields"),
+            (
+                (
+                    f"`{metric.name}`",
+                    metric.kind,
+                    _code(metric.labels),
+                    metric.help.replace("|", r"\|"),
+                    _code(metric.fields),
+                )
+                for metric in ALL
+                if _level(metric) == level
+            ),
+        )
+
+    return table
+
+
+def _flags() -> str:
+    return _table(
+        ("Flag", "Environment", "Default", "Meaning"),
+        (
+            (f"`{flag.name}`", f"`{flag.environment}`", f"`{flag.default}`", flag.help)
+            for flag in FLAGS
+        ),
+    )
+
+
+def _environment() -> str:
+    return _table(
+        ("Environment", "Meaning"),
+        ((f"`{variable.name}`", variable.help) for variable in ENVIRONMENT),
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "environment": _environment,
+    "flags": _flags,
+    **{
+        f"metrics-{level}": _metrics(level)
+        for level in ("account", "portal", "server", "attachment", "exporter")
+    },
+}
+
+
+def rendered(page: str) -> str:
+    """The page with each of its generated tables as it must be."""
+    return REGION.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[4]}", page)
+
+
+def pages() -> list[Path]:
+    """Every page that may hold a generated table."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or check them; the exit status."""
+    stale = [page for page in pages() if rendered(page.read_text()) != page.read_text()]
+    for page in stale:
+        if "--check" in arguments:
+            sys.stderr.write(f"{page.relative_to(ROOT)} is stale: run make docs\n")
+        else:
+            page.write_text(rendered(page.read_text()))
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,182 @@
+"""The reference pages say what the code does: every field, every metric, every setting."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pydantic
+import pytest
+from cloudflare.types.zero_trust.access.ai_controls.mcp.portal_list_response import (
+    PortalListResponse,
+)
+from cloudflare.types.zero_trust.access.ai_controls.mcp.server_list_response import (
+    ServerListResponse,
+)
+
+from exporter.cloudflare import records
+from exporter.errors import Reason
+from exporter.metrics.catalogue import ALL
+from exporter.settings import ENVIRONMENT, FLAGS
+from processes import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+class Row(typing.NamedTuple):
+    """What the page of fields says about one field."""
+
+    metrics: frozenset[str]
+    remark: str
+
+
+def rows() -> Iterator[tuple[str, Row]]:
+    for line in (REFERENCE / "fields.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            field, metrics, remark = cells
+            yield field.strip("`"), Row(frozenset(re.findall(r"`(\w+)`", metrics)), remark)
+
+
+TABLE = dict(rows())
+
+
+def is_record(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct | pydantic.BaseModel)
+
+
+def members(annotation: object) -> Iterator[tuple[str, typing.Any]]:
+    """The record types inside an annotation, each with ``[]`` if it stands in a list."""
+    if is_record(annotation):
+        yield "", annotation
+    for inner in typing.get_args(annotation):
+        many = "[]" if typing.get_origin(annotation) is list else ""
+        for suffix, record in members(inner):
+            yield many + suffix, record
+
+
+def declared(record: typing.Any) -> dict[str, typing.Any]:
+    if issubclass(record, pydantic.BaseModel):
+        return {name: field.annotation for name, field in record.model_fields.items()}
+    return typing.get_type_hints(record)
+
+
+def fields_of(record: typing.Any, path: str) -> Iterator[str]:
+    """Paths of all fields of a record type, in the page's notation."""
+    for name, annotation in declared(record).items():
+        field = f"{path}.{name}".lstrip(".")
+        yield field
+        for suffix, inner in members(annotation):
+            below = {"portal.servers[]": "server", "result[]": None}.get(
+                field + suffix, field + suffix
+            )
+            if below is not None:
+                yield from fields_of(inner, below)
+
+
+DECODED = {
+    *fields_of(records.PortalRecord, "portal"),
+    *fields_of(records.ServerRecord, "server"),
+    *fields_of(records.PortalPage, ""),
+    *fields_of(records.ServerPage, ""),
+    *fields_of(records.Envelope, ""),
+}
+
+PUBLISHED = {*fields_of(PortalListResponse, "portal"), *fields_of(ServerListResponse, "server")}
+
+SHOWN = {field: {metric.name for metric in ALL if field in metric.fields} for field in TABLE}
+
+
+def parent(field: str) -> str:
+    return field.rpartition(".")[0].removesuffix("[]")
+
+
+def test_no_field_stands_twice_in_the_table() -> None:
+    assert len(list(rows())) == len(TABLE) > 0
+
+
+def test_the_table_has_every_field_that_the_official_client_knows() -> None:
+    assert sorted(PUBLISHED - TABLE.keys()) == []
+    assert len(PUBLISHED) > 50  # so that an empty walk cannot pass
+
+
+def test_the_table_has_every_field_that_the_decoder_reads() -> None:
+    assert sorted(DECODED - TABLE.keys()) == []
+
+
+def test_the_table_has_every_field_that_the_catalogue_names() -> None:
+    named = {field for metric in ALL for field in metric.fields}
+    assert sorted(named - TABLE.keys()) == []
+
+
+@pytest.mark.parametrize("field", TABLE)
+def test_a_field_is_carried_by_the_metrics_that_its_row_names(field: str) -> None:
+    said = TABLE[field].metrics
+    assert said <= {metric.name for metric in ALL}
+    if SHOWN[field]:
+        assert said == SHOWN[field]
+    elif field.startswith(("portal.", "server.")):
+        assert said <= SHOWN.get(parent(field), set())
+
+
+@pytest.mark.parametrize("field", [field for field, row in TABLE.items() if row.metrics])
+def test_a_field_with_metrics_is_decoded(field: str) -> None:
+    # error_details is decoded as it comes, so its members are read without being declared.
+    assert field in DECODED or parent(field) == "server.error_details"
+
+
+@pytest.mark.parametrize("field", [field for field, row in TABLE.items() if not row.metrics])
+def test_a_field_without_metrics_has_its_reason_and_no_declaration(field: str) -> None:
+    assert TABLE[field].remark
+    if field.startswith(("portal.", "server.")):
+        holds_others = any(parent(other) == field for other in DECODED)
+        assert field not in DECODED or holds_others
+
+
+def test_the_generated_tables_are_fresh() -> None:
+    ended = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "reference.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def first_cells(page: Path) -> list[str]:
+    return re.findall(r"^\| `([^`]+)` \|", page.read_text(), re.MULTILINE)
+
+
+def test_every_metric_and_every_reason_stands_once_in_the_page_of_metrics() -> None:
+    expected = [metric.name for metric in ALL] + [reason.value for reason in Reason]
+    assert sorted(set(first_cells(REFERENCE / "metrics.md")) - {"reason"}) == sorted(expected)
+
+
+def test_every_flag_and_every_variable_stands_once_in_the_page_of_settings() -> None:
+    expected = [flag.name for flag in FLAGS] + [variable.name for variable in ENVIRONMENT]
+    assert first_cells(REFERENCE / "settings.md") == expected
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_metric_a_flag_or_a_variable_that_does_not_exist(page: Path) -> None:
+    text = page.read_text()
+    names = re.findall(r"(?<![:\w])cloudflare_mcp_[a-z_]*[a-z]\b(?![:*_])", text)
+    metrics = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
+    flags = set(re.findall(r"(?<![\w-])--(?:web|log|scrape|api|collector)\.[a-z.-]*[a-z]", text))
+    variables = set(re.findall(r"\bCLOUDFLARE_[A-Z_]*[A-Z]\b", text))
+    assert metrics <= {metric.name for metric in ALL}
+    assert flags <= {flag.name for flag in FLAGS}
+    assert variables <= {flag.environment for flag in FLAGS} | {each.name for each in ENVIRONMENT}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
