@@ -27,7 +27,7 @@ def assemble(settings: Settings) -> Service:
     """The service that these settings describe; starts nothing and calls nothing."""
     threads = Threads(Crew(MOST_LISTINGS, "listing"), Alarms())
     return Service(
-        [_collector(settings, account, threads) for account in settings.accounts],
+        {account.name: _collector(settings, account, threads) for account in settings.accounts},
         OwnMetrics(loaded=time.time()),
         timeout=settings.scrape_timeout,
         offset=settings.scrape_timeout_offset,

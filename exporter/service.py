@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+
+import msgspec
+from prometheus_client.registry import Collector
 
 from exporter.collector import AccountCollector
 from exporter.metrics.exposition import Filtered, render
@@ -16,14 +19,26 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.rows import Family
 from exporter.scrape import Scrape
 
-Scrapes = tuple[Scrape, ...]
+
+class Scrapes(msgspec.Struct, frozen=True):
+    """The outcome of one scrape of one or all accounts.
+
+    Attributes:
+        accounts: one outcome for each account.
+        telemetry: what is counted about these accounts.
+        own: the exporter's metrics about itself; None where they were not asked for.
+    """
+
+    accounts: tuple[Scrape, ...]
+    telemetry: tuple[Collector, ...]
+    own: OwnMetrics | None
 
 
 class Service:
-    """Scrapes all accounts side by side, each within the same time.
+    """Scrapes accounts side by side, each within the same time.
 
     Args:
-        collectors: one for each account.
+        collectors: one for each account, by the account's name.
         own: the exporter's metrics about itself.
         timeout: seconds that a scrape may take at most.
         offset: seconds kept back from the time-out that Prometheus announces, for the way back.
@@ -32,27 +47,48 @@ class Service:
 
     def __init__(
         self,
-        collectors: Sequence[AccountCollector],
+        collectors: Mapping[str, AccountCollector],
         own: OwnMetrics,
         *,
         timeout: float,
         offset: float,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._collectors = tuple(collectors)
+        self._collectors = dict(collectors)
         self._own = own
         self._timeout = timeout
         self._offset = offset
         self._wall_clock = wall_clock
 
-    def begin(self, timeout: float | None) -> Future[Scrapes]:
-        """Start or join a listing of each account.
+    @property
+    def accounts(self) -> Mapping[str, AccountCollector]:
+        """The collectors by the accounts' names; never changed in place."""
+        return self._collectors
+
+    def replace(self, collectors: Mapping[str, AccountCollector]) -> None:
+        """Serve these accounts from the next scrape on; those under way are not disturbed."""
+        self._collectors = dict(collectors)
+
+    def begin(self, timeout: float | None, account: str | None = None) -> Future[Scrapes]:
+        """Start or join a listing of each account, or of the one that is named.
 
         Args:
             timeout: seconds that Prometheus gives this scrape, where it says so.
+            account: the name of the only account that is wanted.
+
+        Raises:
+            KeyError: there is no account of this name.
         """
+        wanted = self._collectors
+        if account is not None:
+            wanted = {account: wanted[account]}
+        own = self._own if account is None else None
         seconds = self._seconds(timeout)
-        return _gathered([collector.begin(seconds) for collector in self._collectors])
+        telemetry = tuple(collector.telemetry.registry for collector in wanted.values())
+        return _gathered(
+            [collector.begin(seconds) for collector in wanted.values()],
+            lambda accounts: Scrapes(accounts, telemetry, own),
+        )
 
     def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> bytes:
         """The exposition of these scrapes, as of now.
@@ -63,17 +99,18 @@ class Service:
             names: of the families or samples that are wanted; empty for all.
         """
         wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
-        telemetry = [collector.telemetry.registry for collector in self._collectors]
-        return render(wanted, Filtered([*telemetry, self._own.registry], names), form)
+        registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
+        return render(wanted, Filtered(registries, names), form)
 
     def stop(self, grace: float) -> None:
         """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
-        for collector in self._collectors:
+        for collector in self._collectors.values():
             collector.stop(grace)
 
     def _families(self, scrapes: Scrapes) -> Iterator[Family]:
-        yield from families(scrapes, self._wall_clock())
-        yield from self._own.families()
+        yield from families(scrapes.accounts, self._wall_clock())
+        if scrapes.own is not None:
+            yield from scrapes.own.families()
 
     def _seconds(self, timeout: float | None) -> float:
         if timeout is None:
@@ -82,8 +119,10 @@ class Service:
         return min(self._timeout, max(timeout - self._offset, timeout / 2))
 
 
-def _gathered(futures: Sequence[Future[Scrape]]) -> Future[Scrapes]:
-    """All results in order; the first exception, if any future has one."""
+def _gathered(
+    futures: Sequence[Future[Scrape]], whole_of: Callable[[tuple[Scrape, ...]], Scrapes]
+) -> Future[Scrapes]:
+    """All results in order, once all are there; the first exception, if any future has one."""
     whole: Future[Scrapes] = Future()
     lock = threading.Lock()
     missing = len(futures)
@@ -98,10 +137,10 @@ def _gathered(futures: Sequence[Future[Scrape]]) -> Future[Scrapes]:
             if fault is not None:
                 whole.set_exception(fault)
             elif last:
-                whole.set_result(tuple(future.result() for future in futures))
+                whole.set_result(whole_of(tuple(future.result() for future in futures)))
 
     if not futures:
-        whole.set_result(())
+        whole.set_result(whole_of(()))
     for future in futures:
         future.add_done_callback(note)
     return whole
