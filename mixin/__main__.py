@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mixin import alerts
 from mixin.thresholds import ThresholdError, Thresholds, load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 ROOT = Path(__file__).parent.parent
 
 
-def rendered(thresholds: Thresholds) -> dict[Path, str]:
+def _dashboards(thresholds: Thresholds) -> dict[str, str]:
+    """The dashboards, drawn by a library that rendering rules does without: imported here."""
+    module = importlib.import_module("mixin.dashboards")
+    return cast("dict[str, str]", module.render(thresholds))
+
+
+PARTS: dict[str, Callable[[Thresholds], dict[str, str]]] = {
+    "alerts": alerts.render,
+    "dashboards": _dashboards,
+}
+
+
+def rendered(thresholds: Thresholds, parts: Iterable[str] = tuple(PARTS)) -> dict[Path, str]:
     """Every rendered file: its path below the output directory, and its text."""
-    files = {Path("alerts", name): text for name, text in alerts.render(thresholds).items()}
-    if importlib.util.find_spec("mixin.dashboards") is None:
-        return files
-    # Imported here: drawing dashboards needs a library that rendering rules does without.
-    dashboards = importlib.import_module("mixin.dashboards")
-    drawn = dashboards.render(thresholds)
-    return files | {Path("dashboards", name): text for name, text in drawn.items()}
+    return {
+        Path(part, name): text for part in parts for name, text in PARTS[part](thresholds).items()
+    }
 
 
 def _render(output: Path, files: dict[Path, str]) -> int:
@@ -64,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mixin", description="Render the alert rules and the dashboards."
     )
     parser.add_argument("command", choices=COMMANDS, help="write the files, or compare them")
+    parser.add_argument("--only", choices=PARTS, help="leave the other part alone")
     parser.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="YAML with the values that differ"
     )
@@ -89,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 1 for a difference, 2 for a value that is refused."""
     options = _parser().parse_args(argv)
     try:
-        files = rendered(load(options.thresholds, dict(options.set)))
+        parts = [options.only] if options.only else PARTS
+        files = rendered(load(options.thresholds, dict(options.set)), parts)
         return COMMANDS[options.command](options.output, files)
     except (ThresholdError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -158,7 +158,7 @@ class World:
         def scrape(minute: int) -> float | None:
             return float(not at(self.unlisted, minute))
 
-        listed = scrape if up is None else up
+        listed: When[float | None] = scrape if up is None else up
         there = {"account_id": ACCOUNT}
 
         def scraped(value: When[float | None]) -> Callable[[int], float | None]:

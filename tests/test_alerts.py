@@ -251,6 +251,15 @@ def test_a_renamed_server_is_one_alert_under_its_new_name(tmp_path: Path) -> Non
     world.check(tmp_path)
 
 
+def test_a_server_that_two_exporters_know_by_two_names_is_one_alert(tmp_path: Path) -> None:
+    world = World(20, instances=("one:9853", "two:9853"))
+    world.server(instances=("one:9853",), details=CALLED_LASTING, name="Jira")
+    world.server(instances=("two:9853",), details=CALLED_LASTING, name="New name")
+    fleet(world)
+    world.expect(15, in_error())
+    world.check(tmp_path)
+
+
 # --- other ways for a server to fail -----------------------------------------------------------
 
 
@@ -326,6 +335,38 @@ def test_a_lapsed_authorisation_fires_alone(tmp_path: Path, state: dict[str, obj
     world.expect(0)
     world.expect(5, server_alert(*lapsed, "No successful sync for 5m 0s.", NO_DETAILS))
     world.expect(600, server_alert(*lapsed, "No successful sync for 10h 0m 0s.", NO_DETAILS))
+    world.check(tmp_path)
+
+
+def test_a_lapsed_authorisation_comes_before_every_other_failure(tmp_path: Path) -> None:
+    world = World(240, step=5)
+    world.server(status="stale", details=UNREACHABLE)
+    world.server("wiki", status="stale", details=CALLED_TRANSIENT)
+    world.server("chat")
+    fleet(world)
+    lapsed = (
+        "ServerNeedsReauthorization",
+        "The stored authorisation of an MCP server has lapsed.",
+    )
+    common = ("Portals: Engineering.", "No successful sync for 10m 0s.")
+    login = "of account Production needs an administrator to log in again."
+    world.expect(
+        240,
+        server_alert(
+            *lapsed,
+            f"MCP server Jira (jira) {login}",
+            *common,
+            "Error class: upstream false, retryable unknown, HTTP status none, MCP code none.",
+        ),
+        server_alert(
+            *lapsed,
+            f"MCP server Wiki (wiki) {login}",
+            *common,
+            "Error class: upstream true, retryable true, HTTP status 503, MCP code none.",
+            server="wiki",
+            server_name="Wiki",
+        ),
+    )
     world.check(tmp_path)
 
 
@@ -472,10 +513,12 @@ def dead(count: int, servers: str) -> Alert:
 def test_a_portal_whose_servers_all_fail_fires_above_them(tmp_path: Path) -> None:
     world = World(30)
     world.server(details=since(5, CALLED_TRANSIENT, None))
-    world.server("wiki", status=since(5, "error", "ready"), details=since(5, UNREACHABLE, None))
+    world.server(
+        "wiki", status=since(5, "error", "ready"), details=since(5, CALLED_TRANSIENT, None)
+    )
     fleet(world)
-    world.expect(9)
-    world.expect(10, dead(2, "Jira, Wiki"))
+    world.expect(14)
+    world.expect(15, dead(2, "Jira, Wiki"))
     world.check(tmp_path)
 
 
@@ -484,7 +527,7 @@ def test_a_server_that_waits_does_not_keep_a_portal_alive(tmp_path: Path) -> Non
     world.server(details=CALLED_TRANSIENT)
     world.server("wiki", status="waiting", tools=None)
     fleet(world)
-    world.expect(5, dead(1, "Jira"))
+    world.expect(10, dead(1, "Jira"))
     world.check(tmp_path)
 
 
