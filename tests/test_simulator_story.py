@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pytest
 
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario, parse_scenario
+from simulated import START, Record
 
-START = 1_790_000_100.0
 STEP = 5
 MINUTES_10 = 600
-Record = dict[str, Any]
 
 
 class Moment(NamedTuple):
