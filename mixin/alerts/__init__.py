@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mixin.alerts import exporter, portals, posture, recording, servers
-from mixin.alerts.model import Group, to_yaml
+from mixin.alerts.model import Alert, Group, to_yaml
+from mixin.thresholds import ThresholdError, Thresholds
 
 if TYPE_CHECKING:
-    from mixin.thresholds import Thresholds
+    from collections.abc import Iterable
 
 RULES = "cloudflare-mcp.rules.yml"
 POSTURE_RULES = "cloudflare-mcp-posture.rules.yml"
@@ -33,4 +34,14 @@ def render(thresholds: Thresholds) -> dict[str, str]:
     Raises:
         ThresholdError: `thresholds.severities` names an alert that does not exist.
     """
-    return {name: to_yaml(groups, thresholds) for name, groups in rule_files(thresholds).items()}
+    files = rule_files(thresholds)
+    _refuse_unknown_severities(thresholds, files.values())
+    return {name: to_yaml(groups, thresholds) for name, groups in files.items()}
+
+
+def _refuse_unknown_severities(thresholds: Thresholds, files: Iterable[list[Group]]) -> None:
+    rules = [rule for groups in files for group in groups for rule in group.rules]
+    known = {rule.full_name for rule in rules if isinstance(rule, Alert)}
+    for name in thresholds.severities:
+        if name not in known:
+            raise ThresholdError(f"severities: there is no alert {name}")
