@@ -28,6 +28,9 @@ from exporter.model import Portal, Skipped
 
 R = TypeVar("R", PortalRecord, ServerRecord)
 
+LONGEST_ID = 64
+"""Characters of an id that the log shows; the API allows half as many."""
+
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -70,16 +73,18 @@ class _Reader:
         self.notes: set[str] = set()
 
     def servers(self, records: list[ServerRecord] | None, where: str) -> tuple[ReadServer, ...]:
-        read = []
-        for position, record in enumerate(records or ()):
-            try:
-                read.append(read_server(record, self.notes))
-            except Unidentified as problem:
-                self.skip("server", f"{where}, server {position + 1}", problem)
-        return tuple(read)
+        read = (self.server(r, _place(where, i, r.id)) for i, r in enumerate(records or ()))
+        return tuple(server for server in read if server is not None)
+
+    def server(self, record: ServerRecord, where: str) -> ReadServer | None:
+        try:
+            return read_server(record, self.notes)
+        except Unidentified as problem:
+            self.skip("server", where, problem)
+            return None
 
     def portal(self, record: PortalRecord, position: int) -> ReadPortal:
-        where = f"portal {record.id or position + 1}"
+        where = f"portal {_called(record.id, position)}"
         servers = self.servers(record.servers, where)
         try:
             return ReadPortal(read_portal(record, self.notes), servers)
@@ -93,7 +98,7 @@ class _Reader:
     def convert(self, raw: object, record: type[R], kind: str, where: str) -> R | None:
         """A record from plain objects; None, and noted as skipped, where its types are wrong."""
         try:
-            return msgspec.convert(raw, record)
+            return msgspec.convert(_kept(raw, record), record)
         except UNREADABLE as problem:
             self.skip(kind, where, problem)
             return None
@@ -146,6 +151,15 @@ def _page(
         notes=frozenset(reader.notes),
         total_count=total if counted else None,
     )
+
+
+def _place(where: str, position: int, identity: str | None) -> str:
+    return f"{where}, server {_called(identity, position)}"
+
+
+def _called(identity: str | None, position: int) -> str | int:
+    """How the log calls a record: by its id, where it has one of a sensible length."""
+    return identity[:LONGEST_ID] if identity else position + 1
 
 
 T = TypeVar("T")
@@ -215,12 +229,12 @@ def _identity(raw: object, key: str) -> str | None:
 
 def _lenient_portal(reader: _Reader, raw: object, position: int) -> ReadPortal:
     """A portal whose servers are read one by one, and outlive it where it cannot be read."""
-    where = f"portal {_identity(raw, 'id') or position + 1}"
+    where = f"portal {_called(_identity(raw, 'id'), position)}"
     listed = raw.get("servers") if isinstance(raw, dict) else None
     members = listed if isinstance(listed, list) else []
     servers = _lenient_server_list(reader, members, where)
     bare = {**raw, "servers": None} if isinstance(raw, dict) and listed is members else raw
-    record = reader.convert(_kept(bare, PortalRecord), PortalRecord, "portal", where)
+    record = reader.convert(bare, PortalRecord, "portal", where)
     if record is None:
         return ReadPortal(None, servers)
     return ReadPortal(reader.portal(record, position).portal, servers)
@@ -229,10 +243,11 @@ def _lenient_portal(reader: _Reader, raw: object, position: int) -> ReadPortal:
 def _lenient_server_list(reader: _Reader, raw: list[Any], where: str) -> tuple[ReadServer, ...]:
     read: list[ReadServer] = []
     for position, item in enumerate(raw):
-        place = f"{where}, server {_identity(item, 'id') or position + 1}"
-        record = reader.convert(_kept(item, ServerRecord), ServerRecord, "server", place)
-        if record is not None:
-            read.extend(reader.servers([record], place))
+        place = _place(where, position, _identity(item, "id"))
+        record = reader.convert(item, ServerRecord, "server", place)
+        server = None if record is None else reader.server(record, place)
+        if server is not None:
+            read.append(server)
     return tuple(read)
 
 

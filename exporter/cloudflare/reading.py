@@ -22,7 +22,8 @@ from exporter.model import (
 )
 
 AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
-
+INNER_AT = re.compile(r"[^/]@")
+"""Unlike the ``@`` of a scope, which begins a part of the path."""
 
 UNPRINTABLE = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
@@ -231,11 +232,21 @@ def bare_hostname(url: str) -> str:
     User info, query and fragment are where people put keys, so they are dropped; where the
     authority cannot be told apart from them, too much is dropped rather than too little.
     """
-    bare = re.split(r"[?#]", url, maxsplit=1)[0].replace("\\", "/")
+    bare, *dropped = re.split(r"[?#]", url.strip().replace("\\", "/"), maxsplit=1)
     prefix = AUTHORITY_PREFIX.match(bare)
-    start = prefix.end() if prefix else 0
-    authority, slash, path = bare[start:].partition("/")
-    port = authority.rpartition("]")[2].partition(":")[2]
-    if port and not port.isdigit() and "@" in path and "@" not in authority:
+    scheme = prefix[0] if prefix else ""
+    authority, slash, path = bare[len(scheme) :].partition("/")
+    if _ends_inside_user_info(authority):
+        if "@" in path:  # a password with a slash
+            authority, slash, path = path.rpartition("@")[2].partition("/")
+        elif "@" in "".join(dropped):  # a password with a question mark or a hash
+            return scheme
+    elif "@" in authority and INNER_AT.search(path):  # a password with an @ before a slash
         authority, slash, path = path.rpartition("@")[2].partition("/")
-    return f"{bare[:start]}{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _ends_inside_user_info(authority: str) -> bool:
+    """Whether a password seems to begin, and not to end: what follows the colon is no port."""
+    _, colon, port = authority.rpartition("]")[2].partition(":")
+    return "@" not in authority and bool(colon) and not port.isdigit()

@@ -1,0 +1,632 @@
+"""What is read from each field of the API's answer: from bytes to the account's values."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from exporter.cloudflare.decoding import decode_portals, decode_servers
+from exporter.inventory import build
+from exporter.model import (
+    AUTH_TYPES,
+    AUTHENTICATION_STATUSES,
+    CODE_MODES,
+    STATUSES,
+    Attachment,
+    ErrorClass,
+    Exposure,
+    Inventory,
+    Portal,
+    Server,
+)
+from rawserver import RawServer, answer, listing, portal, sends
+from watching import scrape, service_for, value
+
+
+def read(result: Any) -> Inventory:
+    """The account that one page of portals shows."""
+    return build([decode_portals(listing(result))])
+
+
+def read_portal(**members: Any) -> Portal:
+    inventory = read([{**portal("p"), **members}])
+    assert inventory.skipped == ()
+    return inventory.portals[0].portal
+
+
+def server(identity: str = "s", **members: Any) -> dict[str, Any]:
+    """A server with what the API requires of one."""
+    return {
+        "id": identity,
+        "name": identity,
+        "hostname": f"https://{identity}.example.com/mcp",
+        "auth_type": "bearer",
+        "tools": [],
+        "prompts": [],
+        **members,
+    }
+
+
+def read_server(**members: Any) -> Server:
+    inventory = read([portal("p", (server(**members),))])
+    assert inventory.skipped == ()
+    return inventory.servers[0].server
+
+
+def read_attachment(**members: Any) -> Attachment:
+    return read([portal("p", (server(**members),))]).attachments[0]
+
+
+def notes(**members: Any) -> list[str]:
+    return sorted(read([portal("p", (server(**members),))]).notes)
+
+
+# --- hostnames ---------------------------------------------------------------------------------
+
+HOSTNAMES = {
+    "a bare host": ("mcp.example.com", "mcp.example.com"),
+    "a bare host with port and path": ("mcp.example.com:8443/a/b", "mcp.example.com:8443/a/b"),
+    "a URL": ("https://mcp.example.com/mcp", "https://mcp.example.com/mcp"),
+    "a port": ("http://mcp.example.com:8080/", "http://mcp.example.com:8080/"),
+    "an empty port": ("https://mcp.example.com:/a", "https://mcp.example.com:/a"),
+    "a query": ("https://h.example/mcp?key=KEY", "https://h.example/mcp"),
+    "a fragment": ("https://h.example/mcp#KEY", "https://h.example/mcp"),
+    "a fragment before a query": ("https://h.example/mcp#KEY?KEY", "https://h.example/mcp"),
+    "a query without a path": ("https://h.example?key=KEY", "https://h.example"),
+    "user and password": ("https://user:KEY@h.example/mcp", "https://h.example/mcp"),
+    "a user alone": ("https://KEY@h.example/mcp", "https://h.example/mcp"),
+    "user info on a bare host": ("user:KEY@h.example", "h.example"),
+    "everything": ("https://u:KEY@h.example:1/p?KEY#KEY", "https://h.example:1/p"),
+    "a password with an @": ("https://u:KEY@KEY@h.example/p", "https://h.example/p"),
+    "a password with a slash": ("https://u:KEY/KEY@h.example/p", "https://h.example/p"),
+    "a password that is a slash and more": ("https://u:/KEY@h.example/p", "https://h.example/p"),
+    "a password with @ and slash": ("https://u:KEY@KEY/KEY@h.example/p", "https://h.example/p"),
+    "a password with a question mark": ("https://u:KEY?KEY@h.example/p", "https://"),
+    "a password with a hash": ("https://u:KEY#KEY@h.example/p", "https://"),
+    "an @ in the path": ("https://h.example/@scope/mcp", "https://h.example/@scope/mcp"),
+    "an @ in user info and path": ("https://u:KEY@h.example/@s/m", "https://h.example/@s/m"),
+    "one slash": ("https:/u:KEY@h.example/p", "h.example/p"),
+    "backslashes": ("https:\\\\u:KEY@h.example\\p", "https://h.example/p"),
+    "white space in front": ("  https://u:KEY@h.example/p", "https://h.example/p"),
+    "no scheme": ("//u:KEY@h.example/p", "//h.example/p"),
+    "IPv6": ("https://[2001:db8::1]:8443/p", "https://[2001:db8::1]:8443/p"),
+    "IPv6 with user info": ("http://u:KEY@[::1]/p", "http://[::1]/p"),
+    "bare IPv6 with port": ("[::1]:80", "[::1]:80"),
+    "a query alone": ("?key=KEY", ""),
+    "nothing": ("", ""),
+    "null": (None, ""),
+}
+
+
+@pytest.mark.parametrize(("url", "shown"), HOSTNAMES.values(), ids=HOSTNAMES)
+def test_a_hostname_keeps_scheme_host_port_and_path_alone(url: str | None, shown: str) -> None:
+    assert "KEY" not in shown
+    assert read_server(hostname=url).hostname == shown
+    assert read_portal(hostname=url).hostname == shown
+
+
+# --- names -------------------------------------------------------------------------------------
+
+NAMES = {
+    "quotes and backslashes": ('a "b" \\c', 'a "b" \\c'),
+    "a line feed": ("a\nb", "a\nb"),
+    "a tab": ("a\tb", "a\tb"),
+    "a carriage return": ("a\rb", "a\u240db"),
+    "other control characters": ("a\x00\x1b\x7fb", "a\u2400\u241b\u2421b"),
+    "C1 and other line ends": ("a\x85\u2028\u2029b", "a\ufffd\ufffd\ufffdb"),
+    "right to left": ("مركز \u202eabc", "مركز \u202eabc"),
+    "350 characters": ("x" * 350, "x" * 350),
+    "beyond the basic plane": ("a\U0001f600b", "a\U0001f600b"),
+    "empty": ("", ""),
+    "null": (None, ""),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
+def test_a_name_stays_as_it_is_but_for_what_ends_a_line(name: str | None, shown: str) -> None:
+    assert read_server(name=name).name == shown
+    assert read_portal(name=name).name == shown
+
+
+def test_a_lone_surrogate_is_replaced_and_costs_nothing_else() -> None:
+    body = listing([portal("p", (server(name="good"),))]).replace(b'"good"', b'"a\\ud800b"')
+    inventory = build([decode_portals(body)])
+    assert [known.server.name for known in inventory.servers] == ["a\ufffdb"]
+    assert inventory.skipped == ()
+
+
+def test_a_name_in_bad_utf8_is_mended_and_costs_nothing_else() -> None:
+    body = listing([portal("p", (server(name="good"),))]).replace(b'"good"', b'"a\xffb"')
+    inventory = build([decode_portals(body)])
+    assert [known.server.name for known in inventory.servers] == ["a\ufffdb"]
+
+
+# --- times -------------------------------------------------------------------------------------
+
+MARCH = 1773241258.0  # 2026-03-11 15:00:58 UTC
+TIMES = {
+    "no zone": ("2026-03-11 15:00:58", MARCH),
+    "no zone, fraction": ("2026-03-11 15:00:58.25", MARCH + 0.25),
+    "RFC 3339": ("2026-03-11T15:00:58Z", MARCH),
+    "milliseconds": ("2026-03-11T15:00:58.767Z", MARCH + 0.767),
+    "nanoseconds": ("2026-03-11T15:00:58.500000001Z", MARCH + 0.5),
+    "an offset": ("2026-03-11T16:30:58+01:30", MARCH),
+    "a negative offset": ("2026-03-11 10:00:58-05:00", MARCH),
+    "before 1970": ("1969-12-31T23:59:59Z", -1.0),
+    "year 1": ("0001-01-01T00:00:00Z", None),
+    "year 1, no zone": ("0001-01-01 00:00:00", None),
+    "empty": ("", None),
+    "null": (None, None),
+}
+TIME_FIELDS = {
+    "created_at": "created",
+    "modified_at": "modified",
+    "last_synced": "last_sync",
+    "last_successful_sync": "last_successful_sync",
+}
+
+
+@pytest.mark.parametrize("field", TIME_FIELDS)
+@pytest.mark.parametrize(("text", "seconds"), TIMES.values(), ids=TIMES)
+def test_both_forms_of_a_time_are_read_and_none_is_noted(
+    field: str, text: str | None, seconds: float | None
+) -> None:
+    assert getattr(read_server(**{field: text}), TIME_FIELDS[field]) == seconds
+    assert notes(**{field: text}) == []
+    if field in {"created_at", "modified_at"}:
+        assert getattr(read_portal(**{field: text}), TIME_FIELDS[field]) == seconds
+
+
+GARBAGE = [
+    "soon",
+    "2026-13-01T00:00:00Z",
+    "1773241258",
+    "2026-03-11T25:00:00Z",
+    "0000-01-01",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("field", TIME_FIELDS)
+@pytest.mark.parametrize("text", GARBAGE)
+def test_a_text_that_is_no_time_counts_as_not_reported_and_is_noted(field: str, text: str) -> None:
+    assert getattr(read_server(**{field: text}), TIME_FIELDS[field]) is None
+    assert notes(**{field: text}) == [
+        f"server {field} is not a time and counts as not reported: {text!r}"
+    ]
+
+
+STALENESS = {
+    "success": ({"last_successful_sync": "2026-03-11 15:00:48", "created_at": "2026-01-01"}, 10.0),
+    "never": ({"last_synced": "2026-03-11 15:00:57", "created_at": "2026-03-11 15:00:38"}, 20.0),
+    "in the future": ({"last_successful_sync": "2026-03-11 15:01:58"}, 0.0),
+    "neither": ({"last_synced": "2026-03-11 15:00:57"}, None),
+}
+
+
+@pytest.mark.parametrize(("members", "seconds"), STALENESS.values(), ids=STALENESS)
+def test_staleness_counts_from_the_last_success_or_else_from_creation(
+    members: dict[str, Any], seconds: float | None
+) -> None:
+    assert read_server(**members).staleness(MARCH) == seconds
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+U = "unknown"
+ERRORS: dict[str, tuple[dict[str, Any], bool, ErrorClass | None]] = {
+    "nothing": ({}, False, None),
+    "null": ({"error": None, "error_details": None}, False, None),
+    "empty text": ({"error": ""}, False, None),
+    "empty details": ({"error_details": {}}, False, None),
+    "details of nulls": ({"error_details": {"cause": None, "retryable": None}}, False, None),
+    "a text alone": ({"error": "unable to connect"}, True, None),
+    "a text while ready": ({"error": "1042", "status": "ready"}, True, None),
+    "status error alone": ({"status": "error"}, False, None),
+    "details alone": (
+        {"error_details": {"is_upstream": False}},
+        True,
+        ErrorClass("false", U, "", ""),
+    ),
+    "an empty text and details": (
+        {"error": "", "error_details": {"cause": "x"}},
+        True,
+        ErrorClass(U, U, "", ""),
+    ),
+    "a member that is not known here": (
+        {"error_details": {"severity": 3}},
+        True,
+        ErrorClass(U, U, "", ""),
+    ),
+    "all of it": (
+        {
+            "error": "x",
+            "error_details": {
+                "cause": "y",
+                "is_upstream": True,
+                "retryable": False,
+                "status_code": 502,
+                "mcp_code": -32001,
+            },
+        },
+        True,
+        ErrorClass("true", "false", "502", "-32001"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "in_error", "kind"), ERRORS.values(), ids=ERRORS)
+def test_a_server_is_in_error_by_its_text_or_by_its_details(
+    members: dict[str, Any], in_error: bool, kind: ErrorClass | None
+) -> None:
+    known = read_server(**members)
+    assert (known.in_error, known.error_class) == (in_error, kind)
+
+
+CODES = {
+    "whole": ("401", "401"),
+    "with a fraction of 0": ("401.0", "401"),
+    "negative": ("-32603", "-32603"),
+    "zero": ("0", "0"),
+    "in exponent form": ("5e2", "500"),
+    "null": ("null", ""),
+    "a text": ('"401"', ""),
+    "true": ("true", ""),
+    "a list": ("[401]", ""),
+    "infinite": ("1e999", ""),
+    "not a number": ("NaN", ""),
+}
+
+
+@pytest.mark.parametrize("field", ["status_code", "mcp_code"])
+@pytest.mark.parametrize(("sent", "shown"), CODES.values(), ids=CODES)
+def test_a_code_is_a_whole_number_or_empty(field: str, sent: str, shown: str) -> None:
+    body = listing([portal("p", (server(error_details={"is_upstream": True, field: "?"}),))])
+    inventory = build([decode_portals(body.replace(b'"?"', sent.encode()))])
+    (known,) = inventory.servers
+    assert known.server.error_class is not None
+    assert getattr(known.server.error_class, field) == shown
+
+
+THREE = {"true": (True, "true"), "false": (False, "false"), "null": (None, U), "text": ("yes", U)}
+
+
+@pytest.mark.parametrize("field", ["is_upstream", "retryable"])
+@pytest.mark.parametrize(("sent", "shown"), THREE.values(), ids=THREE)
+def test_what_the_details_say_is_three_valued(field: str, sent: object, shown: str) -> None:
+    kind = read_server(error_details={"cause": "x", field: sent}).error_class
+    assert getattr(kind, field) == shown
+    assert getattr(read_server(error_details={"cause": "x"}).error_class, field) == U
+
+
+@pytest.mark.parametrize("is_upstream", [True, False, None])
+@pytest.mark.parametrize("retryable", [True, False, None])
+def test_a_retryable_upstream_failure_needs_both_to_be_true(
+    is_upstream: bool | None, retryable: bool | None
+) -> None:
+    known = read_server(
+        error="x", error_details={"is_upstream": is_upstream, "retryable": retryable}
+    )
+    assert known.retryable_upstream_failure is (is_upstream is True and retryable is True)
+
+
+# --- closed sets -------------------------------------------------------------------------------
+
+SETS = {
+    "auth_type": AUTH_TYPES,
+    "status": STATUSES,
+    "authentication_status": AUTHENTICATION_STATUSES,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "known"), [(field, one) for field, values in SETS.items() for one in values[:-1]]
+)
+def test_a_value_of_a_closed_set_is_kept(field: str, known: str) -> None:
+    assert getattr(read_server(**{field: known}), field) == known
+    assert notes(**{field: known}) == []
+
+
+@pytest.mark.parametrize("field", SETS)
+def test_a_value_that_the_api_added_since_counts_as_other_and_is_noted(field: str) -> None:
+    assert getattr(read_server(**{field: "brand_new"}), field) == "other"
+    assert notes(**{field: "brand_new"}) == [
+        f"server {field} 'brand_new' is not known here and counts as other"
+    ]
+
+
+@pytest.mark.parametrize("field", SETS)
+@pytest.mark.parametrize("sent", [None, ""], ids=["null", "empty"])
+def test_a_value_that_is_not_reported_is_absent_but_a_server_always_has_an_auth_type(
+    field: str, sent: str | None
+) -> None:
+    expected = "other" if field == "auth_type" else None
+    assert getattr(read_server(**{field: sent}), field) == expected
+    assert notes(**{field: sent}) == []
+
+
+AUTHENTICATION = {
+    "manual mode": ({"auth_config_summary": {"auth_mode": "manual"}}, "manual"),
+    "manual mode beside a status": (
+        {"auth_config_summary": {"auth_mode": "manual"}, "authentication_status": "connected"},
+        "manual",
+    ),
+    "dcr": (
+        {"auth_config_summary": {"auth_mode": "dcr"}, "authentication_status": "connected"},
+        "connected",
+    ),
+    "dcr alone": ({"auth_config_summary": {"auth_mode": "dcr"}}, None),
+    "no mode": ({"auth_config_summary": {}, "authentication_status": "stale"}, "stale"),
+    "null": ({"auth_config_summary": None, "authentication_status": "manual"}, "manual"),
+}
+
+
+@pytest.mark.parametrize(("members", "status"), AUTHENTICATION.values(), ids=AUTHENTICATION)
+def test_a_manual_oauth_client_counts_as_manual(
+    members: dict[str, Any], status: str | None
+) -> None:
+    assert read_server(**members).authentication_status == status
+
+
+MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
+    "neither": ({}, None, None),
+    "both null": ({"code_mode": None, "allow_code_mode": None}, None, None),
+    "allowed, old": ({"allow_code_mode": True}, None, True),
+    "forbidden, old": ({"allow_code_mode": False}, None, False),
+    **{mode: ({"code_mode": mode}, mode, mode != "off") for mode in CODE_MODES[:-1]},
+    "off beside the old member": ({"code_mode": "off", "allow_code_mode": True}, "off", False),
+    "on beside the old member": ({"code_mode": "opt_in", "allow_code_mode": True}, "opt_in", True),
+    "a new mode": ({"code_mode": "sometimes"}, "other", True),
+}
+
+
+@pytest.mark.parametrize(("members", "mode", "allowed"), MODES.values(), ids=MODES)
+def test_code_mode_is_read_from_the_new_member_or_else_from_the_old(
+    members: dict[str, Any], mode: str | None, allowed: bool | None
+) -> None:
+    known = read_portal(**members)
+    assert (known.code_mode, known.code_mode_allowed) == (mode, allowed)
+
+
+FLAGS = {
+    "secure_web_gateway": "secure_web_gateway",
+    "is_shared_oauth_callback_enabled": "shared_oauth_callback",
+}
+
+
+@pytest.mark.parametrize("field", FLAGS)
+@pytest.mark.parametrize("sent", [True, False, None])
+def test_a_flag_is_absent_where_it_is_null(field: str, sent: bool | None) -> None:
+    assert getattr(read_server(**{field: sent}), FLAGS[field]) is sent
+    assert getattr(read_server(), FLAGS[field]) is None
+
+
+# --- what a portal shows -----------------------------------------------------------------------
+
+
+def named(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+
+
+def override(name: str, enabled: bool | None = None) -> dict[str, Any]:
+    return {"name": name, "portal_alias": "x"} | ({} if enabled is None else {"enabled": enabled})
+
+
+ABC = named("a", "b", "c")
+EXPOSURES: dict[str, tuple[Any, bool | None, Any, Exposure | None]] = {
+    "no overrides": (ABC, False, [], Exposure(3, 0)),
+    "null overrides": (ABC, None, None, Exposure(3, 0)),
+    "one hidden": (ABC, False, [override("a", False)], Exposure(2, 0)),
+    "one hidden, default not said": (ABC, None, [override("a", False)], Exposure(2, 0)),
+    "one enabled that was so anyway": (ABC, False, [override("a", True)], Exposure(3, 0)),
+    "one renamed": (ABC, False, [override("a")], Exposure(3, 0)),
+    "all hidden": (ABC, True, [], Exposure(0, 0)),
+    "all hidden but one": (ABC, True, [override("b", True)], Exposure(1, 0)),
+    "hidden and named so": (ABC, True, [override("b", False)], Exposure(0, 0)),
+    "hidden and renamed": (ABC, True, [override("b")], Exposure(0, 0)),
+    "one orphan": (ABC, False, [override("z", False)], Exposure(3, 1)),
+    "orphans beside the rest": (
+        ABC,
+        True,
+        [override("a", True), override("y"), override("z", True)],
+        Exposure(1, 2),
+    ),
+    "an orphan said twice": (ABC, False, [override("z"), override("z", False)], Exposure(3, 1)),
+    "nothing offered": ([], True, [override("a", True)], Exposure(0, 1)),
+    "null catalogue": (None, False, [override("a", True)], None),
+    "a tool without a name": ([{"foo": "bar"}], False, [], Exposure(1, 0)),
+    "a hidden tool without a name": ([{"foo": "bar"}], True, [override("a", True)], Exposure(0, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", ["tools", "prompts"])
+@pytest.mark.parametrize(
+    ("offered", "hidden", "overrides", "exposure"), EXPOSURES.values(), ids=EXPOSURES
+)
+def test_what_a_portal_shows_follows_from_default_disabled_and_the_overrides(
+    kind: str, offered: Any, hidden: bool | None, overrides: Any, exposure: Exposure | None
+) -> None:
+    members = {kind: offered, "default_disabled": hidden, f"updated_{kind}": overrides}
+    attachment = read_attachment(**members)
+    assert getattr(attachment, kind) == exposure
+    assert attachment.default_disabled is hidden
+    assert getattr(read_server(**members), kind) == (None if offered is None else len(offered))
+
+
+@pytest.mark.parametrize("sent", [True, False, None])
+def test_on_behalf_is_absent_where_it_is_null(sent: bool | None) -> None:
+    assert read_attachment(on_behalf=sent).on_behalf is sent
+
+
+# --- what is left out --------------------------------------------------------------------------
+
+GOOD = portal("good", (server("fine"),))
+BAD_PORTALS: dict[str, Any] = {
+    "null": None,
+    "a number": 7,
+    "a text": "portal",
+    "a list": [],
+    "no id": {"name": "x"},
+    "an empty id": {"id": "", "name": "x"},
+    "a null id": {"id": None},
+    "an id that is a number": {"id": 5},
+    "a name that is a number": {"id": "bad", "name": 5},
+    "servers that are a number": {"id": "bad", "servers": 5},
+    "servers that are an object": {"id": "bad", "servers": {}},
+    "a flag that is a text": {"id": "bad", "secure_web_gateway": "yes"},
+    "a time that is a number": {"id": "bad", "created_at": 1773241258},
+}
+
+
+@pytest.mark.parametrize("bad", BAD_PORTALS.values(), ids=BAD_PORTALS)
+def test_a_portal_that_cannot_be_read_is_left_out_alone(bad: Any) -> None:
+    inventory = read([GOOD, bad, portal("also")])
+    assert [known.portal.id for known in inventory.portals] == ["also", "good"]
+    assert [known.server.id for known in inventory.servers] == ["fine"]
+    assert [skipped.kind for skipped in inventory.skipped] == ["portal"]
+
+
+BAD_SERVERS: dict[str, Any] = {
+    "null": None,
+    "a number": 7,
+    "no id": {"name": "x"},
+    "an empty id": server(""),
+    "an id that is a list": server("s") | {"id": []},
+    "a name that is an object": server("bad", name={}),
+    "tools that are a number": server("bad", tools=3),
+    "tools that are an object": server("bad", tools={}),
+    "overrides that are a text": server("bad", updated_tools="all"),
+    "an error that is a number": server("bad", error=5),
+    "a flag that is a number": server("bad", on_behalf=1),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_SERVERS.values(), ids=BAD_SERVERS)
+def test_a_server_that_cannot_be_read_is_left_out_alone(bad: Any) -> None:
+    inventory = read([portal("p", (server("one"), bad, server("two"))), GOOD])
+    assert [known.server.id for known in inventory.servers] == ["fine", "one", "two"]
+    assert [known.portal.id for known in inventory.portals] == ["good", "p"]
+    assert [skipped.kind for skipped in inventory.skipped] == ["server"]
+    assert "server 2" in inventory.skipped[0].where or "server bad" in inventory.skipped[0].where
+
+
+MENDED: dict[str, dict[str, Any]] = {
+    "a tool that is a number": {"tools": [{"name": "a"}, 5, {"name": "b"}]},
+    "a tool with a name that is a number": {"tools": [{"name": "a"}, {"name": 5}, None]},
+    "details that are a text": {"error_details": "it broke", "tools": [1, 2, 3]},
+    "an override that is a text": {"updated_tools": ["all"], "tools": [1, 2, 3]},
+    "a summary that is a text": {"auth_config_summary": "manual", "tools": [1, 2, 3]},
+}
+
+
+@pytest.mark.parametrize("members", MENDED.values(), ids=MENDED)
+def test_a_fault_inside_a_list_or_the_details_does_not_cost_the_server(
+    members: dict[str, Any],
+) -> None:
+    known = read_server(**members)
+    assert known.tools == 3
+    assert known.in_error is ("error_details" in members)
+
+
+def test_the_servers_of_a_portal_that_cannot_be_named_are_still_seen() -> None:
+    inventory = read([{"name": "x", "servers": [server("fine")]}, portal("p", (server("fine"),))])
+    assert [(known.server.id, known.portals) for known in inventory.servers] == [("fine", 2)]
+    assert [item.portal_id for item in inventory.attachments] == ["p"]
+
+
+def test_server_id_stands_in_for_a_missing_id() -> None:
+    record = server() | {"id": None, "server_id": "other-name"}
+    inventory = read([portal("p", (record,))])
+    assert [known.server.id for known in inventory.servers] == ["other-name"]
+
+
+def test_the_list_of_servers_is_read_like_those_of_a_portal() -> None:
+    page = decode_servers(listing([server("a"), {"name": "x"}, server("b"), 5]))
+    inventory = build([page])
+    assert [(known.server.id, known.portals) for known in inventory.servers] == [("a", 0), ("b", 0)]
+    assert [skipped.where for skipped in inventory.skipped] == [
+        "list of servers, server 2",
+        "list of servers, server 4",
+    ]
+
+
+def test_deep_nesting_anywhere_costs_the_record_at_most() -> None:
+    deep: Any = []
+    for _ in range(480):
+        deep = [deep]
+    records = [
+        server("plain"),
+        server("deep-unknown", unknown=deep),
+        server("deep-summary", auth_config_summary={"config": deep}),
+        server("deep-details", error_details={"cause": deep}),
+        server("deep-name", name=deep),
+    ]
+    inventory = read([portal("p", tuple(records))])
+    assert {known.server.id for known in inventory.servers} >= {"plain", "deep-unknown"}
+    assert len(inventory.skipped) == 5 - len(inventory.servers)
+
+
+# --- null and absent ---------------------------------------------------------------------------
+
+EVERYTHING = server(
+    server_id="s",
+    status="ready",
+    authentication_status="connected",
+    auth_config_summary={"auth_mode": "dcr"},
+    error="x",
+    error_details={"retryable": True},
+    created_at="2026-03-11 15:00:58",
+    modified_at="2026-03-11 15:00:58",
+    last_synced="2026-03-11 15:00:58",
+    last_successful_sync="2026-03-11 15:00:58",
+    default_disabled=True,
+    on_behalf=True,
+    secure_web_gateway=True,
+    is_shared_oauth_callback_enabled=True,
+    updated_tools=[],
+    updated_prompts=[],
+)
+
+
+@pytest.mark.parametrize("member", sorted(EVERYTHING.keys() - {"id"}))
+def test_null_and_absent_are_alike_in_a_server(member: str) -> None:
+    absent = {key: sent for key, sent in EVERYTHING.items() if key != member}
+    null = {**EVERYTHING, member: None}
+    assert read([portal("p", (absent,))]) == read([portal("p", (null,))])
+
+
+PORTAL = {
+    **portal("p"),
+    "code_mode": "off",
+    "allow_code_mode": True,
+    "secure_web_gateway": True,
+    "created_at": "2026-03-11 15:00:58",
+    "modified_at": "2026-03-11 15:00:58",
+}
+
+
+@pytest.mark.parametrize("member", sorted(PORTAL.keys() - {"id"}))
+def test_null_and_absent_are_alike_in_a_portal(member: str) -> None:
+    absent = {key: sent for key, sent in PORTAL.items() if key != member}
+    assert read([absent]) == read([{**PORTAL, member: None}])
+
+
+# --- the log -----------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_or_not_understood_is_named_in_the_log_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    members = [server("new", status="brand_new"), {"name": "no id"}, server("late", created_at="x")]
+    body = answer(listing([portal("p", tuple(members)), 5]))
+    with RawServer(sends(body)) as api, caplog.at_level(logging.DEBUG):
+        service = service_for(api.base_url)
+        for _ in range(3):
+            text = scrape(service)
+    assert value(text, "cloudflare_mcp_skipped_records", kind="server") == 1
+    assert value(text, "cloudflare_mcp_skipped_records", kind="portal") == 1
+    lines = [str(vars(record).get("fields")) for record in caplog.records]
+    for named_once in ("portal p, server 2", "portal 2", "brand_new", "created_at"):
+        assert len([line for line in lines if named_once in line]) == 1, named_once
