@@ -16,7 +16,7 @@ from exporter.errors import ListingError, Reason
 from exporter.journal import Journal
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape import Observed, Scrape
 
 ListAccount = Callable[[Budget], Inventory]
 
@@ -80,8 +80,7 @@ class AccountCollector:
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._flight: _Flight | None = None
-        self._last_success: float | None = None
-        self._latest: Scrape | None = None
+        self._observed = Observed(account_id, account_name)
         self._journal = Journal(account_name)
 
     def begin(self, seconds: float) -> Future[Scrape]:
@@ -101,9 +100,9 @@ class AccountCollector:
         return self._join(flight, seconds)
 
     @property
-    def latest(self) -> Scrape | None:
-        """The outcome of the last listing that is done; None before the first."""
-        return self._latest
+    def observed(self) -> Observed:
+        """What the listings so far have brought."""
+        return self._observed
 
     def stop(self, grace: float) -> None:
         """Let a listing under way go on for ``grace`` seconds at most."""
@@ -163,13 +162,17 @@ class AccountCollector:
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
     ) -> Scrape:
+        now = self._wall_clock()
+        whole = self._observed.whole
+        last_success = None if whole is None else whole.ended
         return Scrape(
             account_id=self._account_id,
             account_name=self._account_name,
             duration=flight.seconds,
+            ended=now,
             inventory=inventory,
             failure=failure,
-            last_success=self._last_success if inventory is None else self._wall_clock(),
+            last_success=last_success if inventory is None else now,
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
@@ -181,9 +184,11 @@ class AccountCollector:
             outcome.set_running_or_notify_cancel()
             if scrape.failure is not None:
                 self.telemetry.listing_failed(scrape.failure.reason)
-            else:
-                self._last_success = scrape.last_success
-            self._latest = scrape
+            self._observed = msgspec.structs.replace(
+                self._observed,
+                latest=scrape,
+                whole=self._observed.whole if scrape.inventory is None else scrape,
+            )
             self._journal.note(scrape)
         with suppress(InvalidStateError):
             outcome.set_result(scrape)

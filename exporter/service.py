@@ -17,7 +17,7 @@ from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.rows import Family
-from exporter.scrape import Scrape
+from exporter.scrape import Observed, Scrape
 
 
 class Scrapes(msgspec.Struct, frozen=True):
@@ -64,6 +64,10 @@ class Service:
     def accounts(self) -> Mapping[str, AccountCollector]:
         """The collectors by the accounts' names; never changed in place."""
         return self._collectors
+
+    def observed(self) -> tuple[Observed, ...]:
+        """What is known of each account without asking the API."""
+        return tuple(collector.observed for collector in self._collectors.values())
 
     def replace(self, collectors: Mapping[str, AccountCollector]) -> None:
         """Serve these accounts from the next scrape on; those under way are not disturbed."""
