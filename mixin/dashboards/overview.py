@@ -1,0 +1,29 @@
+"""The fleet at a glance: what fails, for whom, since when, and what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mixin.dashboards import overview_catalogue, overview_now, overview_posture, overview_time
+from mixin.dashboards import variables as v
+from mixin.dashboards.document import Document
+from mixin.thresholds import OVERVIEW_UID
+
+if TYPE_CHECKING:
+    from mixin.thresholds import Thresholds
+
+
+def document(thresholds: Thresholds) -> Document:
+    """The dashboard."""
+    return Document(
+        uid=OVERVIEW_UID,
+        title="Cloudflare MCP / Overview",
+        description="MCP portals and the servers in them: what fails, for whom and since when.",
+        variables=(*v.target(), v.account(), v.portal(), v.servers()),
+        rows=(
+            *overview_now.rows(thresholds),
+            *overview_time.rows(thresholds),
+            overview_posture.row(),
+            overview_catalogue.row(),
+        ),
+    )
