@@ -66,11 +66,11 @@ $(VENV)/.made:
 
 # The version is in the package.
 $(VENV)/.runtime: $(VENV)/.made pyproject.toml exporter/__init__.py
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 # --group needs pip 25.1; what comes with an older Python does not know it.
 $(VENV)/.dev: $(VENV)/.runtime pyproject.toml
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
