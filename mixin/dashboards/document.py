@@ -120,6 +120,8 @@ def _finished(content: dict[str, Any]) -> dict[str, Any]:
     for number, panel in enumerate(content["panels"], start=1):
         panel["id"] = number
         panel.pop("repeatDirection", None)
+        # Tables of Grafana 12.2 and later have their footer with the column.
+        panel.get("options", {}).pop("footer", None)
     for annotation in content["annotations"]["list"]:
         annotation.pop("builtIn", None)
         annotation.update(ANNOTATION)

@@ -160,6 +160,7 @@ def grid(text: Text, look: Look, queries: Sequence[prometheus.Dataquery]) -> tab
         .show_header(True)
         .cell_height(values.TableCellHeight.SM)
         .align(values.FieldTextAlignment.AUTO)
+        .cell_options(values.TableAutoCellOptions())
         .inspect(False)
         .filterable(True)
     )
