@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 # Names that are loopback by definition, and names that by definition do not exist.
-HARMLESS_NAMES = ("localhost", ".localhost", ".invalid")
+HARMLESS_NAMES = (".localhost", ".invalid")
 
 
 def is_harmless(host: object) -> bool:
@@ -21,7 +21,7 @@ def is_harmless(host: object) -> bool:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        return text.lower().rstrip(".").endswith(HARMLESS_NAMES)
+        return f".{text.lower().rstrip('.')}".endswith(HARMLESS_NAMES)
     return address.is_loopback or address.is_unspecified
 
 
