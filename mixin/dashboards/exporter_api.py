@@ -94,7 +94,7 @@ def _skipped() -> timeseries.Panel:
     skipped = account_named(one(c.SKIPPED_RECORDS, by=("kind",)))
     return graph(
         Text(
-            "Records skipped",
+            "Records skipped over time",
             "Portals and servers left out because they could not be read. Above the line the alert "
             "begins; the exporter's log names each once.",
             "No account is listed",

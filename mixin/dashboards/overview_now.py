@@ -182,7 +182,7 @@ def _portals(thresholds: Thresholds) -> table.Panel:
     )
     panel = grid(
         Text(
-            "Portals",
+            "Every portal",
             "Each portal with its servers and the tools that its users see. A red count of errors: "
             "open the portal by its name and look at the table above. No tools although there are "
             "servers: its overrides hide them, or none of the servers was ever synced.",

@@ -154,9 +154,9 @@ def graph(
 
 
 def grid(text: Text, look: Look, queries: Sequence[prometheus.Dataquery]) -> table.Panel:
-    """A table; `columns` shapes it."""
+    """A table; `columns` shapes it and gives a column the unit that it has beyond plain numbers."""
     return (
-        dressed(table.Panel(), text, look, queries)
+        dressed(table.Panel(), text, msgspec.structs.replace(look, unit="short"), queries)
         .show_header(True)
         .cell_height(values.TableCellHeight.SM)
         .align(values.FieldTextAlignment.AUTO)

@@ -153,7 +153,7 @@ def _identity() -> table.Panel:
         Column(
             "Value #B",
             "Gateway",
-            mappings=states.flag("inside", "outside", no_color=states.STALE),
+            mappings=states.flag("inside", "outside", yes_color=states.GOOD, no_color=states.STALE),
             colored=True,
             missing=unknown,
         ),
