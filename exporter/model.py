@@ -18,7 +18,7 @@ AUTHENTICATION_STATUSES = ("not_required", "required", "connected", "stale", "ma
 CODE_MODES = ("off", "opt_in", "default_on", "enforced", OTHER)
 
 
-class ErrorClass(msgspec.Struct, frozen=True, order=True):
+class ErrorClass(msgspec.Struct, frozen=True, order=True, gc=False):
     """What ``error_details`` says, as label values.
 
     ``is_upstream`` and ``retryable`` are ``true``, ``false`` or ``unknown``; the codes are whole
@@ -31,7 +31,7 @@ class ErrorClass(msgspec.Struct, frozen=True, order=True):
     mcp_code: str
 
 
-class Server(msgspec.Struct, frozen=True):
+class Server(msgspec.Struct, frozen=True, gc=False):
     """An MCP server: an object of the account, however many portals it is in."""
 
     id: str
@@ -68,7 +68,7 @@ class Server(msgspec.Struct, frozen=True):
         return None if since is None else max(0.0, now - since)
 
 
-class Exposure(msgspec.Struct, frozen=True):
+class Exposure(msgspec.Struct, frozen=True, gc=False):
     """What a portal shows its users of one server's tools, or of its prompts."""
 
     shown: int
@@ -76,7 +76,7 @@ class Exposure(msgspec.Struct, frozen=True):
     """Overrides that name something the server does not offer."""
 
 
-class Attachment(msgspec.Struct, frozen=True):
+class Attachment(msgspec.Struct, frozen=True, gc=False):
     """A server in a portal."""
 
     portal_id: str
@@ -87,7 +87,7 @@ class Attachment(msgspec.Struct, frozen=True):
     prompts: Exposure | None = None
 
 
-class Portal(msgspec.Struct, frozen=True):
+class Portal(msgspec.Struct, frozen=True, gc=False):
     """An MCP portal."""
 
     id: str
@@ -100,7 +100,7 @@ class Portal(msgspec.Struct, frozen=True):
     modified: float | None = None
 
 
-class Skipped(msgspec.Struct, frozen=True):
+class Skipped(msgspec.Struct, frozen=True, gc=False):
     """A record that was left out of a listing."""
 
     kind: str
@@ -109,21 +109,21 @@ class Skipped(msgspec.Struct, frozen=True):
     why: str
 
 
-class PortalServers(msgspec.Struct, frozen=True):
+class PortalServers(msgspec.Struct, frozen=True, gc=False):
     """A portal with the ids of its distinct servers, and what holds for them together."""
 
     portal: Portal
     servers: tuple[Server, ...]
 
 
-class AccountServer(msgspec.Struct, frozen=True):
+class AccountServer(msgspec.Struct, frozen=True, gc=False):
     """A server with the number of portals it is attached to."""
 
     server: Server
     portals: int
 
 
-class Inventory(msgspec.Struct, frozen=True):
+class Inventory(msgspec.Struct, frozen=True, gc=False):
     """One whole listing of an account: every tuple sorted by id, every id once."""
 
     portals: tuple[PortalServers, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ class Service:
     Args:
         collectors: one for each account, by the account's name.
         own: the exporter's metrics about itself.
-        timeout: seconds that a scrape may take at most.
+        timeout: seconds that a scrape may take at most, whatever its accounts may.
         offset: seconds kept back from the time-out that Prometheus announces, for the way back.
         wall_clock: Unix seconds.
     """
@@ -50,7 +51,7 @@ class Service:
         collectors: Mapping[str, AccountCollector],
         own: OwnMetrics,
         *,
-        timeout: float,
+        timeout: float = math.inf,
         offset: float,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -94,8 +95,8 @@ class Service:
             lambda accounts: Scrapes(accounts, telemetry, own),
         )
 
-    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> bytes:
-        """The exposition of these scrapes, as of now.
+    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterator[bytes]:
+        """The exposition of these scrapes, as of now, in pieces.
 
         Args:
             scrapes: of `begin`.

@@ -55,9 +55,9 @@ class Listings:
         self.timeouts.append(timeout)
         return self.next()
 
-    def expose(self, scrape: str, format: Format, names: frozenset[str]) -> bytes:  # noqa: A002
+    def expose(self, scrape: str, format: Format, names: frozenset[str]) -> list[bytes]:  # noqa: A002
         self.exposed.append((scrape, format, names))
-        return self.body(scrape)
+        return [self.body(scrape)]
 
 
 def done(scrape: str) -> Future[str]:
@@ -179,23 +179,16 @@ def test_the_client_gets_openmetrics_where_it_prefers_that(
 
 
 @pytest.mark.parametrize(
-    ("accept_encoding", "size", "coded"),
-    [
-        ("gzip", 5000, True),
-        ("gzip;q=0", 5000, False),
-        ("*;q=0", 5000, False),
-        ("deflate", 5000, False),
-        ("", 5000, False),
-        ("gzip", 100, False),
-    ],
+    ("accept_encoding", "coded"),
+    [("gzip", True), ("gzip;q=0", False), ("*;q=0", False), ("deflate", False), ("", False)],
 )
-def test_an_answer_is_compressed_where_that_is_wanted_and_worth_it(
-    served: Running, source: Listings, accept_encoding: str, size: int, coded: bool
+def test_an_answer_is_compressed_where_that_is_wanted(
+    served: Running, source: Listings, accept_encoding: str, coded: bool
 ) -> None:
-    source.body = lambda _: b"x" * size
+    source.body = lambda _: b"x" * 5000
     _, headers, body = served.ask(Accept_Encoding=accept_encoding)
     assert (headers.get("content-encoding") == "gzip") is coded
-    assert (gzip.decompress(body) if coded else body) == b"x" * size
+    assert (gzip.decompress(body) if coded else body) == b"x" * 5000
     assert headers["vary"] == "Accept, Accept-Encoding"
 
 
@@ -684,7 +677,7 @@ class Source:
         return listing
 
     def expose(self, scrape, format, names):
-        return scrape.encode()
+        return [scrape.encode()]
 
 def on_stop():
     print("stopping", flush=True)

@@ -45,7 +45,7 @@ def scrape(service: Service, timeout: float | None = None) -> str:
 
 
 def exposed(service: Service, future: Future[Scrapes]) -> str:
-    return service.expose(future.result(30), Format.TEXT, frozenset()).decode()
+    return b"".join(service.expose(future.result(30), Format.TEXT, frozenset())).decode()
 
 
 def samples(text: str) -> Samples:

@@ -31,17 +31,17 @@ R = TypeVar("R", PortalRecord, ServerRecord)
 LONGEST_ID = 64
 """Characters of an id that the log shows; the API allows half as many."""
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
-class ReadPortal(msgspec.Struct, frozen=True):
+class ReadPortal(msgspec.Struct, frozen=True, gc=False):
     """A portal with its servers; ``portal`` is None where only the servers could be read."""
 
     portal: Portal | None
     servers: tuple[ReadServer, ...]
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of a listing, reduced to what the metrics need.
 
     Attributes:

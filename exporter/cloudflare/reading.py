@@ -32,7 +32,7 @@ UNPRINTABLE = {
 }
 
 
-class ReadServer(msgspec.Struct, frozen=True):
+class ReadServer(msgspec.Struct, frozen=True, gc=False):
     """A server as one record shows it, with what the portal around it says of it."""
 
     server: Server

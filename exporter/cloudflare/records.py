@@ -34,7 +34,7 @@ class AuthConfigSummary(msgspec.Struct, frozen=True, gc=False):
     auth_mode: str | None = None
 
 
-class ServerRecord(msgspec.Struct, frozen=True):
+class ServerRecord(msgspec.Struct, frozen=True, gc=False):
     """A server, in a portal or in the account's own list of servers."""
 
     id: str | None = None
@@ -62,7 +62,7 @@ class ServerRecord(msgspec.Struct, frozen=True):
     updated_prompts: list[Override] | None = None
 
 
-class PortalRecord(msgspec.Struct, frozen=True):
+class PortalRecord(msgspec.Struct, frozen=True, gc=False):
     """A portal with the servers attached to it."""
 
     id: str | None = None
@@ -85,7 +85,7 @@ class ResultInfo(msgspec.Struct, frozen=True, gc=False):
     total_count: Any = None
 
 
-class PortalPage(msgspec.Struct, frozen=True):
+class PortalPage(msgspec.Struct, frozen=True, gc=False):
     """An answer of the portals' endpoint."""
 
     success: bool
@@ -93,7 +93,7 @@ class PortalPage(msgspec.Struct, frozen=True):
     result_info: ResultInfo | None = None
 
 
-class ServerPage(msgspec.Struct, frozen=True):
+class ServerPage(msgspec.Struct, frozen=True, gc=False):
     """An answer of the servers' endpoint."""
 
     success: bool
@@ -101,7 +101,7 @@ class ServerPage(msgspec.Struct, frozen=True):
     result_info: ResultInfo | None = None
 
 
-class RawPage(msgspec.Struct, frozen=True):
+class RawPage(msgspec.Struct, frozen=True, gc=False):
     """An answer whose records are read one by one, since not all of them can be read."""
 
     success: bool
@@ -109,14 +109,14 @@ class RawPage(msgspec.Struct, frozen=True):
     result_info: Any = None
 
 
-class ApiMessage(msgspec.Struct, frozen=True):
+class ApiMessage(msgspec.Struct, frozen=True, gc=False):
     """One entry of ``errors``."""
 
     code: Any = None
     message: Any = None
 
 
-class Envelope(msgspec.Struct, frozen=True):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What every answer has, whatever else it holds."""
 
     success: Any = None

@@ -1,47 +1,34 @@
-"""Families as text: what prometheus_client writes for them, byte for byte, and faster.
+"""Families as an exposition: what prometheus_client writes for them, byte for byte, and faster.
 
-Its renderer formats every label of every sample anew, about 11 microseconds a sample, which
-would dominate the scrape of a large account; here a row's labels come as text already. All that
-prometheus_client holds itself (counters, histograms, the process) it renders itself.
+The samples come as text (see `exporter.metrics.rows`). All that prometheus_client holds itself
+(counters, histograms, the process) it renders itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.formats import Format
 from exporter.metrics.rows import Family
 
-go_string: Callable[[float], str] = floatToGoString
 
-SMALL: dict[float, str] = {number: go_string(number) for number in range(1000)}
-"""Most samples are small counts and flags."""
-
-
-def render(families: Iterable[Family], rest: Collector, form: Format) -> bytes:
-    """One exposition.
+def render(families: Iterable[Family], rest: Collector, form: Format) -> Iterator[bytes]:
+    """One exposition, a family at a time: the text of a large account is never held whole.
 
     Args:
         families: what the listings gave, rendered here.
         rest: what prometheus_client holds, rendered by it after the families.
         form: text format 0.0.4 or OpenMetrics 1.0.0.
     """
-    parts: list[str] = []
     for family in families:
-        parts.append(_head(family.metric, form))
-        parts.extend(_lines(family))
-    own = "".join(parts).encode()
-    if form is Format.TEXT:
-        return own + text_of(rest)
-    rendered: bytes = openmetrics_of(rest)  # type: ignore[no-untyped-call]
-    return own + rendered
+        yield "".join((_head(family.metric, form), *family.lines)).encode()
+    yield RENDERERS[form](rest)
 
 
 def _head(metric: Metric, form: Format) -> str:
@@ -52,14 +39,15 @@ def _head(metric: Metric, form: Format) -> str:
     return head
 
 
-def _lines(family: Family) -> list[str]:
-    name, small = family.metric.name, SMALL
-    return [
-        f"{name}{{{labels}}} {small.get(value) or go_string(value)}\n"
-        if labels
-        else f"{name} {small.get(value) or go_string(value)}\n"
-        for labels, value in family.rows
-    ]
+def _openmetrics_of(rest: Collector) -> bytes:
+    rendered: bytes = openmetrics_of(rest)  # type: ignore[no-untyped-call]
+    return rendered
+
+
+RENDERERS: dict[Format, Callable[[Collector], bytes]] = {
+    Format.TEXT: text_of,
+    Format.OPENMETRICS: _openmetrics_of,
+}
 
 
 class Filtered(Collector):

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from exporter.metrics import catalogue as c
-from exporter.metrics.rows import Family, Labelled, Row, label, labelled, plain, split, state_set
+from exporter.metrics.rows import (
+    Family,
+    Labelled,
+    Row,
+    label,
+    labelled,
+    listed,
+    plain,
+    split,
+    state_set,
+)
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -69,28 +79,28 @@ def _objects(scrapes: Sequence[Scrape]) -> _Objects:
 def _account_families(scrapes: Sequence[Scrape]) -> Iterator[Family]:
     every = [labelled("", label("account_id", s.account_id), s) for s in scrapes]
     accounts = [Labelled(a.own, "", a.own, a.value) for a in every]
-    listed = [(a, a.value.inventory) for a in accounts if a.value.inventory is not None]
+    whole = [(a, a.value.inventory) for a in accounts if a.value.inventory is not None]
     yield plain(c.UP, accounts, lambda s: float(s.inventory is not None))
-    yield Family(
+    yield listed(
         c.ACCOUNT_INFO,
         [(f"{a.both},{label('account_name', a.value.account_name)}", 1) for a in accounts],
     )
-    yield Family(c.PORTALS, [(a.both, len(inv.portals)) for a, inv in listed])
-    yield Family(
+    yield listed(c.PORTALS, [(a.both, len(inv.portals)) for a, inv in whole])
+    yield listed(
         c.SERVERS,
         [
             (f'{a.both},auth_type="{auth_type}"', count)
-            for a, inv in listed
+            for a, inv in whole
             for auth_type, count in _by_auth_type(s.server for s in inv.servers)
         ],
     )
     yield plain(c.COLLECTION_DURATION, accounts, lambda s: s.duration)
     yield plain(c.LAST_SUCCESS, accounts, lambda s: s.last_success)
-    yield Family(
+    yield listed(
         c.SKIPPED_RECORDS,
         [
             (f'{a.both},kind="{kind}"', sum(skipped.kind == kind for skipped in inv.skipped))
-            for a, inv in listed
+            for a, inv in whole
             for kind in ("portal", "server")
         ],
     )
@@ -98,7 +108,7 @@ def _account_families(scrapes: Sequence[Scrape]) -> Iterator[Family]:
 
 
 def _portal_families(portals: list[Labelled[PortalServers]], now: float) -> Iterator[Family]:
-    yield Family(
+    yield listed(
         c.PORTAL_INFO,
         [
             (
@@ -115,9 +125,7 @@ def _portal_families(portals: list[Labelled[PortalServers]], now: float) -> Iter
             for p in portals
         ],
     )
-    yield split(
-        c.PORTAL_SERVERS, "auth_type", [(p, _by_auth_type(p.value.servers)) for p in portals]
-    )
+    yield split(c.PORTAL_SERVERS, [(p, _by_auth_type(p.value.servers)) for p in portals])
     yield plain(c.PORTAL_SERVERS_WITH_ERROR, portals, lambda p: sum(s.in_error for s in p.servers))
     yield plain(
         c.PORTAL_SERVERS_RETRYABLE,
@@ -138,7 +146,7 @@ def _worst_staleness(servers: Iterable[Server], now: float) -> float | None:
 
 
 def _server_families(servers: list[Labelled[AccountServer]], now: float) -> Iterator[Family]:
-    yield Family(
+    yield listed(
         c.SERVER_INFO,
         [
             (
@@ -164,7 +172,7 @@ def _server_families(servers: list[Labelled[AccountServer]], now: float) -> Iter
         lambda s: s.server.authentication_status,
     )
     yield plain(c.SERVER_ERROR, servers, lambda s: s.server.in_error)
-    yield Family(c.SERVER_ERROR_INFO, list(_error_rows(servers)))
+    yield listed(c.SERVER_ERROR_INFO, _error_rows(servers))
     yield plain(c.SERVER_RETRYABLE, servers, lambda s: s.server.retryable_upstream_failure)
     yield plain(c.SERVER_LAST_SYNC, servers, lambda s: s.server.last_sync)
     yield plain(c.SERVER_LAST_SUCCESSFUL_SYNC, servers, lambda s: s.server.last_successful_sync)
@@ -201,9 +209,7 @@ def _attachment_families(attachments: list[Labelled[Attachment]]) -> Iterator[Fa
         attachments,
         lambda a: a.prompts.shown if a.prompts else None,
     )
-    yield split(
-        c.PORTAL_SERVER_ORPHANED, "kind", [(item, _orphans(item.value)) for item in attachments]
-    )
+    yield split(c.PORTAL_SERVER_ORPHANED, [(item, _orphans(item.value)) for item in attachments])
 
 
 def _orphans(attachment: Attachment) -> list[tuple[str, float]]:

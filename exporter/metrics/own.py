@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from exporter import __version__
 from exporter.metrics import catalogue as c
-from exporter.metrics.rows import Family, label
+from exporter.metrics.rows import Family, label, listed
 
 
 class OwnMetrics:
@@ -43,9 +43,9 @@ class OwnMetrics:
 
     def families(self) -> Iterator[Family]:
         """What is not prometheus_client's own."""
-        yield Family(c.BUILD_INFO, [(self._build, 1)])
-        yield Family(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
-        yield Family(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
+        yield listed(c.BUILD_INFO, [(self._build, 1)])
+        yield listed(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
+        yield listed(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
 
 
 def revision() -> str:

@@ -1,7 +1,8 @@
-"""Samples with their labels as text: an object's own labels are written once for all of them.
+"""Samples as lines of text: an object's own labels are written once for all of its samples.
 
-That is what makes a large account cheap to expose. Labels stand in alphabetical order, as
-prometheus_client writes them.
+That is what makes a large account cheap to expose: prometheus_client formats every label of every
+sample anew. The lines are the same in both text formats; labels stand in alphabetical order and
+numbers in Go's notation, as prometheus_client writes them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
+from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.catalogue import Metric
 
@@ -18,15 +20,20 @@ Row = tuple[str, float]
 
 T = TypeVar("T")
 
+go_string: Callable[[float], str] = floatToGoString
 
-class Family(msgspec.Struct, frozen=True):
-    """A metric with its samples."""
+NUMBERS: dict[float, str] = {number: go_string(number) for number in range(1000)}
+"""Most samples are small counts and flags."""
+
+
+class Family(msgspec.Struct, frozen=True, gc=False):
+    """A metric with its samples: pieces of text, each one or several whole lines."""
 
     metric: Metric
-    rows: list[Row]
+    lines: list[str]
 
 
-class Labelled(msgspec.Struct, Generic[T], frozen=True):
+class Labelled(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An object with its labels as text: the account's, its own, and both."""
 
     account: str
@@ -46,14 +53,27 @@ def labelled(account: str, own: str, value: T) -> Labelled[T]:
     return Labelled(account, own, f"{account},{own}", value)
 
 
+def listed(metric: Metric, rows: Iterable[Row]) -> Family:
+    """A family of samples whose labels are text already."""
+    return Family(metric, [_line(metric.name, labels, value) for labels, value in rows])
+
+
+def _line(name: str, labels: str, value: float) -> str:
+    number = NUMBERS.get(value) or go_string(value)
+    return f"{name}{{{labels}}} {number}\n" if labels else f"{name} {number}\n"
+
+
 def plain(
     metric: Metric, objects: Iterable[Labelled[T]], value: Callable[[T], float | None]
 ) -> Family:
     """One sample an object, absent where the value is."""
-    return Family(
-        metric,
-        [(item.both, got) for item in objects if (got := value(item.value)) is not None],
-    )
+    name, known = metric.name, NUMBERS.get
+    lines = [
+        f"{name}{{{item.both}}} {known(got) or go_string(got)}\n"
+        for item in objects
+        if (got := value(item.value)) is not None
+    ]
+    return Family(metric, lines)
 
 
 def state_set(
@@ -62,29 +82,51 @@ def state_set(
     objects: Iterable[Labelled[T]],
     state: Callable[[T], str | None],
 ) -> Family:
-    """One sample an object and known value, 1 for the one that holds; absent without a state."""
-    name = metric.labels[-1]
-    return split(
-        metric,
-        name,
-        [
-            (item, [(value, float(value == got)) for value in values])
-            for item in objects
-            if (got := state(item.value)) is not None
-        ],
-    )
+    """One sample an object and known value, 1 for the one that holds; absent without a state.
+
+    The lines of one state are alike but for the object's labels, so they are made once.
+    """
+    templates: dict[tuple[str, str], str] = {}
+    lines: list[str] = []
+    for item in objects:
+        got = state(item.value)
+        if got is None:
+            continue
+        template = templates.get((item.account, got))
+        if template is None:
+            samples = [(value, float(value == got)) for value in values]
+            template = templates[item.account, got] = _split_lines(
+                metric, item.account, PLACE, samples
+            )
+        lines.append(template.replace(PLACE, item.own))
+    return Family(metric, lines)
 
 
 def split(
-    metric: Metric,
-    name: str,
-    objects: Iterable[tuple[Labelled[T], Iterable[tuple[str, float]]]],
+    metric: Metric, objects: Iterable[tuple[Labelled[T], Iterable[tuple[str, float]]]]
 ) -> Family:
-    """One sample an object and value of the label ``name``, which has safe values."""
-    rows: list[Row] = []
-    for item, samples in objects:
-        if name < item.own:
-            rows += [(f'{item.account},{name}="{v}",{item.own}', n) for v, n in samples]
-        else:
-            rows += [(f'{item.both},{name}="{v}"', n) for v, n in samples]
-    return Family(metric, rows)
+    """One sample an object and value of the metric's last label, whose values need no escape."""
+    return Family(
+        metric,
+        [_split_lines(metric, item.account, item.own, samples) for item, samples in objects],
+    )
+
+
+PLACE = "\0"
+"""Stands for an object's own labels; no label holds it (see `exporter.cloudflare.reading`)."""
+
+
+def _split_lines(
+    metric: Metric, account: str, own: str, samples: Iterable[tuple[str, float]]
+) -> str:
+    name = metric.labels[-1]
+    # metric.labels begins with account_id, then the object's own labels.
+    before = name < metric.labels[1]
+    return "".join(
+        _line(
+            metric.name,
+            f'{account},{name}="{value}",{own}' if before else f'{account},{own},{name}="{value}"',
+            number,
+        )
+        for value, number in samples
+    )

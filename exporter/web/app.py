@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from exporter.logs import event
-from exporter.web.landing import landing_page
 from exporter.web.negotiation import accepts_gzip, choose_format
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
+from exporter.web.status.page import StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
+    from exporter.scrape import Observed
     from exporter.web.responses import Receive, Scope, Send
 
 LOGGER = logging.getLogger(__name__)
@@ -33,9 +34,6 @@ RENDERERS = 2
 GZIP_LEVEL = 3
 """Metrics text shrinks to about a tenth at level 1 already; 3 is the last of zlib's quick levels,
 and from 6 on the time grows several times for a few per cent."""
-
-GZIP_FROM = 1024
-"""Bytes from which compressing is worth its header and its time."""
 
 METHODS = ("GET", "HEAD")
 
@@ -54,8 +52,8 @@ class Source(Protocol[S]):
         ``timeout`` is what Prometheus announced, in seconds, if it did.
         """
 
-    def expose(self, scrape: S, format: Format, names: frozenset[str]) -> bytes:  # noqa: A002
-        """The exposition; of the families that ``names`` has, or of all where it is empty.
+    def expose(self, scrape: S, format: Format, names: frozenset[str]) -> Iterable[bytes]:  # noqa: A002
+        """The exposition, in pieces: the families that ``names`` has, all where it is empty.
 
         Called from several threads.
         """
@@ -74,17 +72,26 @@ class App(Generic[S]):
     Args:
         source: of scrapes; asked by the telemetry path alone.
         telemetry_path: of the metrics.
+        accounts: what the status page shows; must return at once.
     """
 
-    def __init__(self, source: Source[S], *, telemetry_path: str = "/metrics") -> None:
+    def __init__(
+        self,
+        source: Source[S],
+        *,
+        telemetry_path: str = "/metrics",
+        accounts: Callable[[], Sequence[Observed]] = tuple,
+    ) -> None:
         self._source = source
         self._renderers = ThreadPoolExecutor(RENDERERS, thread_name_prefix="render")
         self._reported: weakref.WeakSet[Future[S]] = weakref.WeakSet()
-        self._landing = landing_page(
-            {"Metrics": telemetry_path, "Healthy": "/-/healthy", "Ready": "/-/ready"}
+        self._status = StatusPage(
+            accounts,
+            {"Metrics": telemetry_path, "Healthy": "/-/healthy", "Ready": "/-/ready"},
+            metrics_path=telemetry_path,
         )
         self._routes = {
-            "/": Route(self._index),
+            "/": Route(self._show_status),
             "/-/healthy": Route(_healthy),
             "/-/ready": Route(_ready),
             telemetry_path: Route(self._scrape),
@@ -115,8 +122,10 @@ class App(Generic[S]):
             return plain(405, "method not allowed", ("Allow", ", ".join(route.methods)))
         return await route.handler(request)
 
-    async def _index(self, _request: Request) -> Response:
-        return self._landing
+    async def _show_status(self, request: Request) -> Response:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._renderers, self._status.answer, request
+        )
 
     async def _scrape(self, request: Request) -> Response:
         listing = self._source.begin(request.scrape_timeout)
@@ -135,12 +144,20 @@ class App(Generic[S]):
 
     def _render(self, scrape: S, request: Request) -> Response:
         form = choose_format(request.header("Accept"))
-        body = self._source.expose(scrape, form, request.query("name[]"))
+        pieces = self._source.expose(scrape, form, request.query("name[]"))
         headers: tuple[tuple[str, str], ...] = (("Vary", "Accept, Accept-Encoding"),)
-        if len(body) >= GZIP_FROM and accepts_gzip(request.header("Accept-Encoding")):
-            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        if accepts_gzip(request.header("Accept-Encoding")):
+            body = _compressed(pieces)
             headers = (*headers, ("Content-Encoding", "gzip"))
+        else:
+            body = b"".join(pieces)
         return Response(200, body, form.content_type, headers)
+
+
+def _compressed(pieces: Iterable[bytes]) -> bytes:
+    """Gzip of all pieces; none of them is kept, so that a large text is never held whole."""
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
+    return b"".join((*map(packer.compress, pieces), packer.flush()))
 
 
 async def _healthy(_request: Request) -> Response:
