@@ -1,0 +1,109 @@
+"""Renders the page. The template engine is loaded for the first page, not before."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from exporter import __version__
+from exporter.metrics.own import revision
+from exporter.scrape import Observed
+from exporter.web.request import Request
+from exporter.web.responses import Response
+from exporter.web.status.query import read_query
+from exporter.web.status.view import page_view
+
+if TYPE_CHECKING:
+    import jinja2
+
+REFRESH = 30
+"""Seconds after which the page loads itself again."""
+
+_TEMPLATES = resources.files("exporter.web.status") / "templates"
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+
+
+class StatusPage:
+    """The page at ``/``.
+
+    Args:
+        accounts: what is known of each account; must return at once.
+        links: what else is served, path by name; a path begins with a slash.
+        metrics_path: where Prometheus scrapes.
+        prefix: what clients put before every path, such as ``/exporter``. Without one links are
+            relative, so that they hold behind a proxy that adds a prefix of its own.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        accounts: Callable[[], Sequence[Observed]],
+        links: Mapping[str, str],
+        *,
+        metrics_path: str = "/metrics",
+        prefix: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._accounts = accounts
+        self._links = {name: (prefix or ".") + path for name, path in links.items()}
+        self._metrics_path = prefix + metrics_path
+        self._clock = clock
+
+    def answer(self, request: Request) -> Response:
+        """The page; takes its time, so that it belongs into a thread."""
+        query = read_query(lambda name: min(request.query(name), default=""))
+        host = request.header("Host")
+        text = self._template.render(
+            view=page_view(self._accounts(), query, self._clock()),
+            version=__version__,
+            revision=revision(),
+            links=self._links,
+            metrics_path=self._metrics_path,
+            target=host if _HOST.fullmatch(host) else "localhost:10180",
+            refresh=REFRESH,
+            style=self._style,
+        )
+        # A name may hold half a surrogate pair, which no encoding has.
+        body = text.encode("utf-8", "replace")
+        return Response(200, body, "text/html; charset=utf-8", self._headers(query.refreshes))
+
+    def _headers(self, refreshes: bool) -> tuple[tuple[str, str], ...]:
+        always = (
+            ("Content-Security-Policy", self._policy),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Frame-Options", "DENY"),
+        )
+        # As a header, since nothing in the document then keeps a reader from pausing it.
+        return (*always, ("Refresh", str(REFRESH))) if refreshes else always
+
+    @cached_property
+    def _template(self) -> jinja2.Template:
+        import jinja2  # noqa: PLC0415 - start-up and idle memory do not pay for the page
+
+        environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(lambda name: (_TEMPLATES / name).read_text("utf-8")),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template("status.html")
+
+    @cached_property
+    def _style(self) -> str:
+        return (_TEMPLATES / "status.css").read_text("utf-8")
+
+    @cached_property
+    def _policy(self) -> str:
+        """Nothing but this very style sheet, the icon in the page, and forms that come back."""
+        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        return (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )

@@ -1,0 +1,108 @@
+"""Durations, moments, numbers and closed sets as a person reads them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from exporter.errors import Reason
+from exporter.model import OTHER, ErrorClass
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_DAYS_ALONE = 30
+"""Days from which hours do not matter any more."""
+
+REASONS: Mapping[Reason, str] = {
+    Reason.AUTH: "Access denied",
+    Reason.NOT_FOUND: "Account not found",
+    Reason.RATE_LIMITED: "Rate limited",
+    Reason.TIMEOUT: "Timed out",
+    Reason.CONNECTION: "Could not connect",
+    Reason.UPSTREAM_5XX: "The API failed",
+    Reason.UPSTREAM_4XX: "The API refused the request",
+    Reason.API_ERROR: "The API reported an error",
+    Reason.INVALID_RESPONSE: "Not an answer of the API",
+    Reason.INCOMPLETE: "Incomplete listing",
+}
+AUTH_TYPES = {"oauth": "OAuth", "bearer": "Bearer token", "unauthenticated": "None", OTHER: "Other"}
+AUTHENTICATION_STATUSES = {
+    "not_required": "no login needed",
+    "required": "login required",
+    "connected": "connected",
+    "stale": "login lapsed",
+    "manual": "manual OAuth client",
+    OTHER: "other",
+}
+CODE_MODES = {
+    "off": "Off",
+    "opt_in": "Opt-in",
+    "default_on": "On by default",
+    "enforced": "Enforced",
+    OTHER: "Other",
+}
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A time: how long ago in words, and the time itself for machines and for people."""
+
+    ago: str
+    machine: str
+    utc: str
+
+
+def duration(seconds: float) -> str:
+    """Such as ``45 s``, ``12 min``, ``2 h 10 min``, ``3 d 4 h``; negative counts as none."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < _DAY:
+        return _two(whole, _HOUR, "h", _MINUTE, "min")
+    if whole < _DAYS_ALONE * _DAY:
+        return _two(whole, _DAY, "d", _HOUR, "h")
+    return f"{whole // _DAY} d"
+
+
+def _two(whole: int, large: int, large_unit: str, small: int, small_unit: str) -> str:
+    rest = whole % large // small
+    return f"{whole // large} {large_unit}" + (f" {rest} {small_unit}" if rest else "")
+
+
+def moment(when: float, now: float) -> Moment | None:
+    """The time in words; None where no calendar has it."""
+    try:
+        date = datetime.fromtimestamp(when, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return Moment(
+        f"{duration(now - when)} ago",
+        date.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Such as ``1 server`` and ``1,200 servers``."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def error_class(kind: ErrorClass | None) -> tuple[str, ...]:
+    """Who failed, with which codes, and whether it may pass; a line each."""
+    if kind is None:
+        return ("No details given",)
+    codes = [f"HTTP {kind.status_code}"] if kind.status_code else []
+    codes += [f"MCP code {kind.mcp_code}"] if kind.mcp_code else []
+    who = {"true": "The server answered an error", "false": "Could not be reached"}
+    lasts = {"true": "May pass by itself", "false": "Will not pass by itself"}
+    return tuple(
+        line
+        for line in (
+            who.get(kind.is_upstream, "Who failed is not known"),
+            ", ".join(codes),
+            lasts.get(kind.retryable, "Whether it may pass is not known"),
+        )
+        if line
+    )
