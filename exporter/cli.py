@@ -67,7 +67,7 @@ def _demo(settings: Settings) -> Iterator[Settings]:
 def _serve(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format, settings.secrets)
     service = assemble(settings)
-    app = App(service, telemetry_path=settings.telemetry_path)
+    app = App(service, telemetry_path=settings.telemetry_path, accounts=service.observed)
     server = Server(app, [bind(settings.listen_address)], on_stop=lambda: service.stop(GRACE))
     event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
     for notice in settings.notices:

@@ -80,7 +80,7 @@ def service_at(base_url: str, now: float, *, collect_servers: bool = False) -> S
 @contextmanager
 def serving(service: Service) -> Iterator[str]:
     """Serve it on a free port of loopback; gives the URL of the root."""
-    app = App(service)
+    app = App(service, accounts=service.observed)
     server = Server(
         app, [bind(ListenAddress("127.0.0.1", 0))], on_stop=lambda: service.stop(0.5), grace=2
     )
