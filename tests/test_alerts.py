@@ -496,6 +496,14 @@ def test_a_server_that_waits_for_a_login_too_long_fires(
     world.check(tmp_path)
 
 
+def test_a_server_that_waits_and_fails_is_reported_as_failing_alone(tmp_path: Path) -> None:
+    world = World(30)
+    world.server(status="waiting", details=CALLED_LASTING, staleness=90000)
+    fleet(world)
+    world.expect(30, in_error(age="1d 1h 0m 0s"))
+    world.check(tmp_path)
+
+
 # --- portals -----------------------------------------------------------------------------------
 
 
