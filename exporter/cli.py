@@ -14,7 +14,7 @@ from exporter import __version__
 from exporter.assembly import assemble
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
-from exporter.settings import Account, Credentials, Settings, load
+from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.app import App
 from exporter.web.server import Server, bind
 
@@ -54,21 +54,25 @@ def _demo(settings: Settings) -> Iterator[Settings]:
     from exporter.simulator.server import Simulator  # noqa: PLC0415 - only the demo pays for it
 
     with Simulator() as simulator:
+        defaults = msgspec.structs.replace(
+            settings.defaults, base_url=simulator.base_url, collect_servers=True
+        )
         account = Account(
             name="Demo account",
             account_id=simulator.account_id,
-            credentials=Credentials(token=simulator.token),
+            credentials=Credentials(token=Secret(text=simulator.token)),
+            **msgspec.structs.asdict(defaults),
         )
-        yield msgspec.structs.replace(
-            settings, accounts=(account,), base_url=simulator.base_url, collect_servers=True
-        )
+        yield msgspec.structs.replace(settings, accounts=(account,), defaults=defaults)
 
 
 def _serve(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format, settings.secrets)
     service = assemble(settings)
     app = App(service, telemetry_path=settings.telemetry_path, accounts=service.observed)
-    server = Server(app, [bind(settings.listen_address)], on_stop=lambda: service.stop(GRACE))
+    server = Server(
+        app, [bind(one) for one in settings.listen_addresses], on_stop=lambda: service.stop(GRACE)
+    )
     event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
     for notice in settings.notices:
         event(LOG, logging.WARNING, notice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -56,7 +57,9 @@ class AccountCollector:
         list_account: lists it within a budget, or raises `ListingError`.
         telemetry: counts what fails.
         threads: to list on.
+        timeout: seconds that a listing may take at most, however long a scrape can wait.
         cache_ttl: seconds from its start for which a whole listing serves further scrapes.
+        before: what the listings of a collector brought that this one replaces.
         wall_clock: Unix seconds.
     """
 
@@ -68,11 +71,14 @@ class AccountCollector:
         telemetry: Telemetry,
         threads: Threads,
         *,
+        timeout: float = math.inf,
         cache_ttl: float = 0.0,
+        before: Observed | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
         self._threads = threads
+        self._timeout = timeout
         self._cache_ttl = cache_ttl
         self._account_id = account_id
         self._account_name = account_name
@@ -80,15 +86,21 @@ class AccountCollector:
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
         self._flight: _Flight | None = None
-        self._observed = Observed(account_id, account_name)
+        self._observed = Observed(
+            account_id,
+            account_name,
+            latest=None if before is None else before.latest,
+            whole=None if before is None else before.whole,
+        )
         self._journal = Journal(account_name)
 
     def begin(self, seconds: float) -> Future[Scrape]:
         """Start a listing, or join the one under way.
 
-        The future is done within ``seconds`` plus a little, whatever the API does. It holds an
-        exception only where the exporter itself has a fault.
+        The future is done within ``seconds``, or the account's own time-out, plus a little,
+        whatever the API does. It holds an exception only where the exporter itself has a fault.
         """
+        seconds = min(seconds, self._timeout)
         with self._lock:
             flight = self._flight
             if flight is not None and self._is_fresh(flight):

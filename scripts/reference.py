@@ -61,7 +61,12 @@ def _flags() -> str:
     return _table(
         ("Flag", "Environment", "Default", "Meaning"),
         (
-            (f"`{flag.name}`", f"`{flag.environment}`", f"`{flag.default}`", flag.help)
+            (
+                f"`{flag.name}`",
+                f"`{flag.environment}`",
+                f"`{flag.default}`" if flag.default else "none",
+                flag.help,
+            )
             for flag in FLAGS
         ),
     )

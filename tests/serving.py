@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from exporter.background import Alarms, Crew
 from exporter.budget import Budget
 from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint
-from exporter.cloudflare.credentials import TokenAuth
+from exporter.cloudflare.credentials import token_headers
 from exporter.cloudflare.pause import Pause
 from exporter.collector import AccountCollector, ListAccount, Threads
 from exporter.inventory import build
@@ -65,7 +65,7 @@ def service_at(base_url: str, now: float, *, collect_servers: bool = False) -> S
         side_by_side=4,
         max_bytes=1 << 24,
     )
-    client = Client(endpoint, TokenAuth(TOKEN), Pause(), telemetry)
+    client = Client(endpoint, token_headers(lambda: TOKEN), Pause(), telemetry)
     lists = (PORTALS, SERVERS) if collect_servers else (PORTALS,)
 
     def list_account(budget: Budget) -> Inventory:

@@ -18,6 +18,8 @@ from exporter.settings import (
     Credentials,
     Flag,
     ListenAddress,
+    Listing,
+    Secret,
     Settings,
     load,
 )
@@ -45,44 +47,88 @@ def refusal(argv: list[str], environ: dict[str, str]) -> str:
 
 def test_token_and_account_id_are_enough() -> None:
     assert load([], ENVIRON) == Settings(
-        accounts=(Account(ID, ID, Credentials(token=TOKEN)),),
-        base_url="https://api.cloudflare.com/client/v4",
-        listen_address=ListenAddress("", 10180),
+        accounts=(
+            Account(
+                name=ID,
+                account_id=ID,
+                credentials=Credentials(token=Secret(text=TOKEN)),
+                base_url="https://api.cloudflare.com/client/v4",
+                timeout=9.0,
+                per_page=20,
+                parallel_pages=4,
+                max_response_bytes=256 * 1024**2,
+                collect_servers=False,
+                cache_ttl=0.0,
+                proxy_url="",
+                ca_file="",
+            ),
+        ),
+        defaults=Listing(),
+        config_file="",
+        config_check=False,
+        listen_addresses=(ListenAddress("", 10180),),
         telemetry_path="/metrics",
+        web_config_file="",
+        enable_lifecycle=False,
+        route_prefix="",
+        external_url="",
+        max_requests=40,
+        systemd_socket=False,
+        scrape_timeout_offset=0.5,
+        once=False,
+        textfile="",
+        check=False,
+        check_format="text",
+        demo=False,
         log_level="info",
         log_format="logfmt",
-        scrape_timeout=9.0,
-        scrape_timeout_offset=0.5,
-        per_page=20,
-        parallel_pages=4,
-        max_response_bytes=256 * 1024**2,
-        collect_servers=False,
-        demo=False,
         notices=(),
     )
 
 
 VALUES = [
-    ("--web.listen-address", "[::1]:0", ListenAddress("::1", 0)),
+    ("--config.check", None, True),
+    ("--web.listen-address", "[::1]:0", (ListenAddress("::1", 0),)),
+    ("--web.systemd-socket", None, True),
     ("--web.telemetry-path", "/mcp/metrics", "/mcp/metrics"),
+    ("--web.route-prefix", "/mcp/", "/mcp"),
+    ("--web.external-url", "https://example.com/", "https://example.com"),
+    ("--web.config.file", "/etc/exporter/web.yml", "/etc/exporter/web.yml"),
+    ("--web.enable-lifecycle", None, True),
+    ("--web.max-requests", "0", 0),
     ("--scrape.timeout", "30", 30.0),
     ("--scrape.timeout-offset", "0", 0.0),
     ("--api.per-page", "100", 100),
     ("--api.parallel-pages", "1", 1),
     ("--api.max-response-size", "1GiB", 1024**3),
     ("--collector.servers", None, True),
+    ("--cache.ttl", "5m", 300.0),
+    ("--once", None, True),
+    ("--check", None, True),
     ("--demo", None, True),
     ("--log.level", "debug", "debug"),
     ("--log.format", "json", "json"),
 ]
+
+TRIED_ELSEWHERE = {"--config.file", "--textfile", "--format"}
 
 
 def flag_named(name: str) -> Flag:
     return next(flag for flag in FLAGS if flag.name == name)
 
 
+def value_of(settings: Settings, flag: Flag) -> object:
+    holder = settings if hasattr(settings, flag.field) else settings.defaults
+    return getattr(holder, flag.field)
+
+
+def account_of(settings: Settings) -> Account:
+    return settings.accounts[0]
+
+
 def test_every_flag_is_tried_here() -> None:
-    assert sorted(name for name, _, _ in VALUES) == sorted(flag.name for flag in FLAGS)
+    tried = {name for name, _, _ in VALUES} | TRIED_ELSEWHERE
+    assert sorted(tried) == sorted(flag.name for flag in FLAGS)
 
 
 @pytest.mark.parametrize(("name", "text", "value"), VALUES, ids=[name for name, _, _ in VALUES])
@@ -92,8 +138,40 @@ def test_a_flag_and_its_environment_twin_mean_the_same(
     flag = flag_named(name)
     by_flag = load([name] if text is None else [f"{name}={text}"], ENVIRON)
     by_twin = load([], {**ENVIRON, flag.environment: text or "true"})
-    assert getattr(by_flag, flag.field) == value
+    assert value_of(by_flag, flag) == value
     assert by_twin == by_flag
+
+
+def test_a_flag_that_needs_another_works_beside_it() -> None:
+    settings = load(["--once", "--textfile", "/var/lib/x.prom"], ENVIRON)
+    assert (settings.once, settings.textfile) == (True, "/var/lib/x.prom")
+    settings = load(["--check", "--format", "json"], ENVIRON)
+    assert (settings.check, settings.check_format) == (True, "json")
+
+
+def test_listen_addresses_may_be_repeated_or_stand_with_commas_in_the_environment() -> None:
+    addresses = (ListenAddress("127.0.0.1", 1), ListenAddress(path="/run/exporter.sock"))
+    flags = ["--web.listen-address=127.0.0.1:1", "--web.listen-address=unix:/run/exporter.sock"]
+    twin = {f"{PREFIX}WEB_LISTEN_ADDRESS": "127.0.0.1:1, unix:/run/exporter.sock"}
+    assert load(flags, ENVIRON).listen_addresses == addresses
+    assert load([], {**ENVIRON, **twin}).listen_addresses == addresses
+
+
+@pytest.mark.parametrize(
+    ("flags", "prefix"),
+    [
+        ([], ""),
+        (["--web.external-url=https://example.com"], ""),
+        (["--web.external-url=https://example.com/a/b/"], "/a/b"),
+        (["--web.external-url=https://example.com/a", "--web.route-prefix=/b"], "/b"),
+        (["--web.external-url=https://example.com/a", "--web.route-prefix=/"], ""),
+        (["--web.route-prefix=a"], "/a"),
+    ],
+)
+def test_the_route_prefix_is_the_path_of_the_external_url_unless_given(
+    flags: list[str], prefix: str
+) -> None:
+    assert load(flags, ENVIRON).route_prefix == prefix
 
 
 def test_the_twin_of_a_flag_is_its_name_in_capitals() -> None:
@@ -103,8 +181,8 @@ def test_the_twin_of_a_flag_is_its_name_in_capitals() -> None:
 
 def test_a_flag_beats_its_twin() -> None:
     environ = {**ENVIRON, f"{PREFIX}API_PER_PAGE": "50"}
-    assert load([], environ).per_page == 50
-    assert load(["--api.per-page", "10"], environ).per_page == 10
+    assert account_of(load([], environ)).per_page == 50
+    assert account_of(load(["--api.per-page", "10"], environ)).per_page == 10
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -117,7 +195,8 @@ def test_an_empty_variable_counts_as_unset() -> None:
     [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False), ("no", False)],
 )
 def test_a_switch_takes_the_usual_words_from_the_environment(text: str, value: bool) -> None:
-    assert load([], {**ENVIRON, f"{PREFIX}COLLECTOR_SERVERS": text}).collect_servers is value
+    settings = load([], {**ENVIRON, f"{PREFIX}COLLECTOR_SERVERS": text})
+    assert account_of(settings).collect_servers is value
 
 
 @pytest.mark.parametrize(
@@ -127,11 +206,12 @@ def test_a_switch_takes_the_usual_words_from_the_environment(text: str, value: b
         ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
         ("exporter.example.com:65535", ListenAddress("exporter.example.com", 65535)),
         ("[::]:10180", ListenAddress("::", 10180)),
+        ("unix:/run/exporter.sock", ListenAddress(path="/run/exporter.sock")),
     ],
 )
 def test_listen_addresses_take_prometheus_forms(text: str, value: ListenAddress) -> None:
-    assert load(["--web.listen-address", text], ENVIRON).listen_address == value
-    assert load(["--web.listen-address", str(value)], ENVIRON).listen_address == value
+    assert load(["--web.listen-address", text], ENVIRON).listen_addresses == (value,)
+    assert load(["--web.listen-address", str(value)], ENVIRON).listen_addresses == (value,)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +219,16 @@ def test_listen_addresses_take_prometheus_forms(text: str, value: ListenAddress)
     [("1048576", 1048576), ("512KiB", 524288), ("2 mib", 2097152), ("1GiB", 1073741824)],
 )
 def test_sizes_are_bytes_or_binary_units(text: str, value: int) -> None:
-    assert load(["--api.max-response-size", text], ENVIRON).max_response_bytes == value
+    settings = load(["--api.max-response-size", text], ENVIRON)
+    assert account_of(settings).max_response_bytes == value
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("9", 9.0), ("0.75", 0.75), (".6s", 0.6), ("1500ms", 1.5), ("2m", 120.0)]
 )
 def test_times_are_seconds_unless_they_say_otherwise(text: str, value: float) -> None:
-    assert load(["--scrape.timeout", text], ENVIRON).scrape_timeout == pytest.approx(value)
+    settings = load(["--scrape.timeout", text], ENVIRON)
+    assert account_of(settings).timeout == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -160,13 +242,13 @@ def test_times_are_seconds_unless_they_say_otherwise(text: str, value: float) ->
 )
 def test_the_base_url_is_taken_without_its_last_slash(text: str, value: str) -> None:
     settings = load([], {**ENVIRON, "CLOUDFLARE_BASE_URL": text})
-    assert settings.base_url == value
+    assert account_of(settings).base_url == value
     assert settings.notices == ()
 
 
 def test_e_mail_and_key_are_credentials() -> None:
     account = load([], LEGACY).accounts[0]
-    assert account.credentials == Credentials(email="ops@example.com", key=KEY)
+    assert account.credentials == Credentials(email="ops@example.com", key=Secret(text=KEY))
 
 
 def test_the_demo_needs_no_credentials_and_ignores_those_there_are() -> None:
@@ -267,12 +349,59 @@ FLAG_MISTAKES = [
     *(
         (
             [f"--web.telemetry-path={path}"],
+            f"--web.telemetry-path: {path!r} is kept for the exporter itself; use another path",
+        )
+        for path in ("/-/x", "/probe", "/sd", "/config")
+    ),
+    *(
+        (
+            [f"--web.telemetry-path={path}"],
             (
                 f"--web.telemetry-path: {path!r} cannot be asked for as it stands; use letters, "
                 "digits, slashes, dashes"
             ),
         )
         for path in ("/a?b", "/a#b", "/a b", "/a%20b", "//a", "/a/../b")
+    ),
+    (
+        ["--web.listen-address=unix:exporter.sock"],
+        (
+            "--web.listen-address: 'unix:exporter.sock' has no absolute path; use "
+            "unix:/run/exporter.sock"
+        ),
+    ),
+    (
+        ["--web.listen-address=unix:/" + "x" * 107],
+        (
+            "--web.listen-address: 'unix:/" + "x" * 54 + "...' is too long for a socket; use a "
+            "shorter path"
+        ),
+    ),
+    (
+        ["--web.route-prefix=/a//b"],
+        (
+            "--web.route-prefix: '/a//b' cannot be asked for as it stands; use letters, digits, "
+            "slashes, dashes"
+        ),
+    ),
+    (
+        ["--web.external-url=example.com"],
+        "--web.external-url: is not an http or https URL with a host; use https://HOST/PATH",
+    ),
+    (
+        ["--web.max-requests=-1"],
+        "--web.max-requests: '-1' is not a whole number from 0 to 10000",
+    ),
+    (["--textfile=x.prom"], "--textfile: works with --once alone; add --once"),
+    (["--format=json"], "--format: works with --check alone; add --check"),
+    (["--once", "--check"], "--check: cannot be used together with --once; leave one out"),
+    (
+        ["--config.check", "--once"],
+        "--once: cannot be used together with --config.check; leave one out",
+    ),
+    (
+        ["--demo", "--config.file=config.yml"],
+        "--config.file: the demo has an account of its own; leave out this or --demo",
     ),
     (
         ["--scrape.timeout=0"],
@@ -369,6 +498,32 @@ SETS = {
             "CLOUDFLARE_API_KEY: is not set beside CLOUDFLARE_EMAIL; set it, or better "
             "CLOUDFLARE_API_TOKEN alone"
         ),
+    ),
+    "token and its file": (
+        {**ENVIRON, "CLOUDFLARE_API_TOKEN_FILE": "/run/secrets/token"},
+        "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_TOKEN_FILE: both are set; unset one",
+    ),
+    "key and its file": (
+        {**LEGACY, "CLOUDFLARE_API_KEY_FILE": "/run/secrets/key"},
+        "CLOUDFLARE_API_KEY, CLOUDFLARE_API_KEY_FILE: both are set; unset one",
+    ),
+    "token and file of a key": (
+        {**ENVIRON, "CLOUDFLARE_API_KEY_FILE": "/run/secrets/key"},
+        (
+            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY_FILE: both are set; unset one, the key if in "
+            "doubt"
+        ),
+    ),
+    "file that is not there": (
+        {"CLOUDFLARE_API_TOKEN_FILE": "/nowhere/token", "CLOUDFLARE_ACCOUNT_ID": ID},
+        (
+            "CLOUDFLARE_API_TOKEN_FILE: the file '/nowhere/token' cannot be read: no such file or "
+            "directory"
+        ),
+    ),
+    "the token as its file": (
+        {"CLOUDFLARE_API_TOKEN_FILE": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ID},
+        "CLOUDFLARE_API_TOKEN_FILE: the file cannot be read: no such file or directory",
     ),
     "no e-mail address": (
         {**LEGACY, "CLOUDFLARE_EMAIL": TOKEN},
@@ -530,7 +685,7 @@ def test_help_lists_every_setting_with_default_and_variable(
     text = re.sub(r"-\s+", "-", " ".join(capsys.readouterr().out.split()))
     for flag in FLAGS:
         assert f"{flag.name} {flag.metavar}".strip() in text
-        assert f"(default: {flag.default}) [{flag.environment}]" in text
+        assert f"(default: {flag.default or 'none'}) [{flag.environment}]" in text
     for variable in ENVIRONMENT:
         assert variable.name in text
 

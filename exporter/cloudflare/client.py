@@ -9,16 +9,16 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
-from requests.auth import AuthBase
 
 from exporter.budget import Budget
 from exporter.cloudflare.answers import failure
+from exporter.cloudflare.credentials import HeaderAuth, Headers
 from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
 from exporter.cloudflare.listing import list_all
 from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.transport import Answer, Observer, Transport
+from exporter.cloudflare.transport import Answer, Observer, Route, Transport
 from exporter.cloudflare.workers import side_by_side
-from exporter.errors import ListingError
+from exporter.errors import ListingError, Reason, SettingsError
 
 PORTALS = "portals"
 SERVERS = "servers"
@@ -43,6 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         per_page: items a page.
         side_by_side: pages after the first that are asked for together.
         max_bytes: the largest body that is taken, after decompression.
+        route: of the connections.
     """
 
     base_url: str
@@ -50,6 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     per_page: int
     side_by_side: int
     max_bytes: int
+    route: Route = Route()
 
     def url(self, what: str) -> str:
         """The URL of the list of ``portals`` or ``servers``."""
@@ -61,8 +63,8 @@ class Client:
 
     Args:
         endpoint: where and how.
-        auth: puts the credentials on a request.
-        pause: shared by all clients of one user of the API, whose quota is one.
+        headers: with the credentials, asked for once a listing.
+        pause: outlives a client whose configuration is replaced.
         observer: is told of each request.
         wall_clock: Unix seconds, for a ``Retry-After`` that is a date.
     """
@@ -70,7 +72,7 @@ class Client:
     def __init__(
         self,
         endpoint: Endpoint,
-        auth: AuthBase,
+        headers: Headers,
         pause: Pause,
         observer: Observer,
         wall_clock: Callable[[], float] = time.time,
@@ -78,10 +80,11 @@ class Client:
         self._endpoint = endpoint
         self._pause = pause
         self._wall_clock = wall_clock
-        self._auth = auth
+        self._headers = headers
         self._observer = observer
         # A session of requests is not for threads that overlap: one is lent to each.
         self._idle: queue.LifoQueue[Transport] = queue.LifoQueue()
+        self._closed = False
 
     def list_pages(self, what: str, budget: Budget) -> tuple[Page, ...]:
         """All pages of ``portals`` or ``servers``.
@@ -89,10 +92,11 @@ class Client:
         Raises:
             ListingError: the listing is not whole; the reason says why.
         """
-        self._pause.check()
+        auth = self._auth()
+        self._pause.check(auth)
 
         def fetch(number: int) -> Page:
-            return self._fetch(what, number, budget)
+            return self._fetch(what, number, budget, auth)
 
         try:
             pages = list_all(
@@ -102,31 +106,38 @@ class Client:
                 self._endpoint.side_by_side,
             )
         except ListingError as problem:
-            self._pause.note(problem)
+            self._pause.note(problem, auth)
             raise
         self._pause.clear()
         return pages
 
     def close(self) -> None:
-        """Close the kept connections that are idle."""
+        """Close the kept connections, those in use as soon as they are not any more."""
+        self._closed = True
         with suppress(queue.Empty):
             while True:
                 self._idle.get_nowait().close()
 
-    def _fetch(self, what: str, number: int, budget: Budget) -> Page:
+    def _auth(self) -> HeaderAuth:
+        try:
+            return HeaderAuth(self._headers())
+        except SettingsError as problem:  # says which file, and nothing of what it holds
+            raise ListingError(Reason.AUTH, str(problem)) from None
+
+    def _fetch(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
         """One page, tried again where it failed in passing and there is time."""
         for delay in RETRY_DELAYS:
             try:
-                return self._try(what, number, budget)
+                return self._try(what, number, budget, auth)
             except ListingError as problem:
                 wait = delay * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
                 if not problem.transient or budget.remaining <= 2 * wait:
                     raise
             time.sleep(wait)
-        return self._try(what, number, budget)
+        return self._try(what, number, budget, auth)
 
-    def _try(self, what: str, number: int, budget: Budget) -> Page:
-        answer = self._get(what, number, budget)
+    def _try(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
+        answer = self._get(what, number, budget, auth)
         if answer.status != HTTP_OK:
             raise self._failure(answer)
         try:
@@ -137,19 +148,23 @@ class Client:
     def _failure(self, answer: Answer) -> ListingError:
         return failure(answer.status, answer.headers, answer.body, self._wall_clock())
 
-    def _get(self, what: str, number: int, budget: Budget) -> Answer:
+    def _get(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Answer:
         try:
             transport = self._idle.get_nowait()
         except queue.Empty:
-            transport = Transport(self._auth, self._endpoint.max_bytes, self._observer)
+            endpoint = self._endpoint
+            transport = Transport(endpoint.max_bytes, self._observer, endpoint.route)
         try:
             answer = transport.get(
                 self._endpoint.url(what),
                 {"page": number, "per_page": self._endpoint.per_page},
                 budget,
+                auth,
             )
         except BaseException:
             transport.close()  # its connection is in an unknown state
             raise
         self._idle.put(transport)
+        if self._closed:
+            self.close()
         return answer

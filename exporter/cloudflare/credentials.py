@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
+Headers = Callable[[], Mapping[str, str]]
+"""The headers with the credentials of now; `SettingsError` where they cannot be read."""
 
-class TokenAuth(AuthBase):
+
+def token_headers(token: Callable[[], str]) -> Headers:
     """An API token as a bearer."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Called by ``requests`` for each request."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+    return lambda: {"Authorization": f"Bearer {token()}"}
 
 
-class KeyAuth(AuthBase):
+def key_headers(email: str, key: Callable[[], str]) -> Headers:
     """The legacy e-mail address and API key."""
+    return lambda: {"X-Auth-Email": email, "X-Auth-Key": key()}
 
-    def __init__(self, email: str, key: str) -> None:
-        self._email = email
-        self._key = key
+
+class HeaderAuth(AuthBase):
+    """Puts headers on each request of a listing: all its pages have the same credentials."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Called by ``requests`` for each request."""
-        request.headers["X-Auth-Email"] = self._email
-        request.headers["X-Auth-Key"] = self._key
+        request.headers.update(self._headers)
         return request
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HeaderAuth) and self._headers == other._headers
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._headers.items())))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from exporter.errors import ListingError, Reason
 
@@ -16,7 +16,7 @@ FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 300.0
 """Growing pauses, in seconds: one scrape interval or two at first, the API's own window at last."""
 
-GROWING = frozenset({Reason.AUTH, Reason.RATE_LIMITED})
+GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
 
 
 class Pause:
@@ -29,45 +29,52 @@ class Pause:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._until = 0.0
-        self._reason = Reason.RATE_LIMITED
-        self._next = FIRST_PAUSE
+        self._until = dict.fromkeys(GROWING, 0.0)
+        self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
+        self._refused: Hashable = None
 
-    def check(self) -> None:
+    def check(self, credentials: Hashable) -> None:
         """Do nothing, unless the API is to be left alone.
+
+        Other credentials than those refused are tried at once, but not before a time that the API
+        named: its quota is the user's, whatever the token.
 
         Raises:
             ListingError: with the reason of the pause, and its rest in seconds.
         """
         with self._lock:
-            left = self._until - self._clock()
-            reason = self._reason
-        if left > 0:
-            raise ListingError(reason, f"the API is left alone for another {left:.0f} s")
+            if credentials != self._refused:
+                self._forget(Reason.AUTH)
+            now = self._clock()
+            pauses = [(reason, self._until[reason] - now) for reason in GROWING]
+        for reason, left in pauses:
+            if left > 0:
+                raise ListingError(reason, f"the API is left alone for another {left:.0f} s")
 
-    def note(self, failure: ListingError) -> None:
+    def note(self, failure: ListingError, credentials: Hashable) -> None:
         """Begin or lengthen a pause, where this failure asks for one."""
         with self._lock:
             seconds = self._seconds(failure)
             if seconds is None:
                 return
-            self._until = max(self._until, self._clock() + seconds)
-            self._reason = Reason.AUTH if failure.reason is Reason.AUTH else Reason.RATE_LIMITED
+            reason = Reason.AUTH if failure.reason is Reason.AUTH else Reason.RATE_LIMITED
+            self._until[reason] = max(self._until[reason], self._clock() + seconds)
+            if reason is Reason.AUTH:
+                self._refused = credentials
 
     def clear(self) -> None:
         """The API answered well: the next pause is a short one again."""
         with self._lock:
-            self._next = FIRST_PAUSE
+            self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
 
-    def forget(self) -> None:
-        """The credentials changed: try them at once."""
-        with self._lock:
-            self._until, self._next = 0.0, FIRST_PAUSE
+    def _forget(self, reason: Reason) -> None:
+        self._until[reason], self._next[reason] = 0.0, FIRST_PAUSE
 
     def _seconds(self, failure: ListingError) -> float | None:
         if failure.retry_after is not None:
             return failure.retry_after
         if failure.reason not in GROWING:
             return None
-        seconds, self._next = self._next, min(self._next * 2, LONGEST_PAUSE)
+        seconds = self._next[failure.reason]
+        self._next[failure.reason] = min(seconds * 2, LONGEST_PAUSE)
         return seconds

@@ -8,7 +8,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import requests
@@ -56,21 +56,38 @@ class Observer(Protocol):
         """
 
 
+class Route(msgspec.Struct, frozen=True):
+    """How connections reach the API.
+
+    Attributes:
+        proxy_url: of an HTTP proxy. Where it is empty, ``HTTPS_PROXY``, ``HTTP_PROXY`` and
+            ``NO_PROXY`` say.
+        ca_file: certificate authorities. Where it is empty, ``REQUESTS_CA_BUNDLE``,
+            ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``, in this order, says.
+    """
+
+    proxy_url: str = ""
+    ca_file: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For a request, not for its session: the environment would win over that."""
+        proxies = {"http": self.proxy_url, "https": self.proxy_url} if self.proxy_url else None
+        return {"proxies": proxies, "verify": self.ca_file or None}
+
+
 class Transport:
     """Sends requests one after the other over kept connections; not for threads that overlap.
 
-    Proxies come from ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``; certificate authorities
-    from ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``, in this order.
-
     Args:
-        auth: puts the credentials on a request.
         max_bytes: the largest body that is taken, after decompression.
         observer: is told of each request.
+        route: of its connections.
     """
 
-    def __init__(self, auth: AuthBase, max_bytes: int, observer: Observer) -> None:
+    def __init__(self, max_bytes: int, observer: Observer, route: Route) -> None:
         self._adapter = InterruptibleAdapter()
-        self._auth = auth
+        self._options = route.options
         self._max_bytes = max_bytes
         self._observer = observer
         self._session = requests.Session()
@@ -86,8 +103,10 @@ class Transport:
         """Close the kept connections."""
         self._session.close()
 
-    def get(self, url: str, params: Mapping[str, str | int], budget: Budget) -> Answer:
-        """The answer to one GET, whatever its status.
+    def get(
+        self, url: str, params: Mapping[str, str | int], budget: Budget, auth: AuthBase
+    ) -> Answer:
+        """The answer to one GET, whatever its status; ``auth`` puts the credentials on it.
 
         Raises:
             ListingError: ``timeout``, ``connection`` or ``invalid_response``.
@@ -95,7 +114,7 @@ class Transport:
         seen = _Seen()
         with budget.interruptible(self._adapter.interrupt):
             try:
-                return self._get(url, params, budget, seen)
+                return self._get(url, params, budget, auth, seen)
             except (requests.RequestException, HTTPError, OSError) as problem:
                 # A socket that was shut down, or waited as long as it may, fails in many ways.
                 raise _failure(problem, budget) from problem
@@ -103,17 +122,23 @@ class Transport:
                 self._observer.request_done(seen.code, seen.seconds, seen.size, seen.headers)
 
     def _get(
-        self, url: str, params: Mapping[str, str | int], budget: Budget, seen: _Seen
+        self,
+        url: str,
+        params: Mapping[str, str | int],
+        budget: Budget,
+        auth: AuthBase,
+        seen: _Seen,
     ) -> Answer:
         if budget.expired:
             raise _timed_out()
         with self._session.get(
             url,
             params=params,
-            auth=self._auth,  # as auth=, or a line in ~/.netrc would replace it
+            auth=auth,  # as auth=, or a line in ~/.netrc would replace it
             timeout=budget.remaining,
             stream=True,
             allow_redirects=False,
+            **self._options,
         ) as response:
             seen.code, seen.headers = str(response.status_code), response.headers
             body = bytearray()

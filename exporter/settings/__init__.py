@@ -1,8 +1,16 @@
-"""Flags and environment variables become one frozen value, or one line that says what to mend."""
+"""Flags, environment and file become one frozen value, or one line that says what to mend."""
 
 from exporter.settings.flags import ENVIRONMENT, FLAGS, Flag, Variable
 from exporter.settings.load import load
-from exporter.settings.values import Account, Credentials, ListenAddress, Settings
+from exporter.settings.secret import SecretReader
+from exporter.settings.values import (
+    Account,
+    Credentials,
+    ListenAddress,
+    Listing,
+    Secret,
+    Settings,
+)
 
 __all__ = [
     "ENVIRONMENT",
@@ -11,6 +19,9 @@ __all__ = [
     "Credentials",
     "Flag",
     "ListenAddress",
+    "Listing",
+    "Secret",
+    "SecretReader",
     "Settings",
     "Variable",
     "load",

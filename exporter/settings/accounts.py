@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from exporter.errors import SettingsError
 from exporter.settings.mistakes import mistake
-from exporter.settings.values import Account, Credentials
+from exporter.settings.secret import SecretReader, check_secret
+from exporter.settings.values import Account, Credentials, Listing, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the variable's name, not a token
+TOKEN_FILE = "CLOUDFLARE_API_TOKEN_FILE"  # noqa: S105 - as above
 EMAIL = "CLOUDFLARE_EMAIL"
 KEY = "CLOUDFLARE_API_KEY"
+KEY_FILE = "CLOUDFLARE_API_KEY_FILE"
 ACCOUNT_ID = "CLOUDFLARE_ACCOUNT_ID"
 
-SHORTEST_SECRET = 8
-"""Shorter ones are no credentials, and would make the log strike out ordinary words."""
+ACCOUNT_VARIABLES = (TOKEN, TOKEN_FILE, EMAIL, KEY, KEY_FILE, ACCOUNT_ID)
 
 _EMAIL = re.compile(r"[^@\s<>\"'`,;$]+@[^@\s<>\"'`,;$]+\.[^@\s<>\"'`,;$.]+")
 _NOT_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
@@ -31,7 +35,9 @@ _NO_CREDENTIALS = (
 _NO_ACCOUNT = f"{ACCOUNT_ID}: is not set; set it to the account's 32 hexadecimal digits"
 
 
-def account_from(variables: Mapping[str, str]) -> tuple[Account, tuple[str, ...]]:
+def account_from(
+    variables: Mapping[str, str], defaults: Listing
+) -> tuple[Account, tuple[str, ...]]:
     """The one account that the environment describes, and what to log about it.
 
     Raises:
@@ -39,57 +45,100 @@ def account_from(variables: Mapping[str, str]) -> tuple[Account, tuple[str, ...]
     """
     credentials, notices = _credentials(variables)
     account_id = variables.get(ACCOUNT_ID, "")
-    complaint = _id_mistake(account_id, credentials)
+    complaint = id_mistake(account_id, credentials) if account_id else None
+    if not account_id:
+        raise SettingsError(_NO_ACCOUNT)
     if complaint:
-        raise SettingsError(complaint)
-    if not _ID.fullmatch(account_id):
+        raise SettingsError(f"{ACCOUNT_ID}: {complaint}")
+    if not is_usual_id(account_id):
         notices = (*notices, f"{ACCOUNT_ID} is not 32 hexadecimal digits; is it the account's id?")
-    return Account(account_id, account_id, credentials), notices
+    account = Account(
+        name=account_id,
+        account_id=account_id,
+        credentials=credentials,
+        **msgspec.structs.asdict(defaults),
+    )
+    return account, notices
 
 
 def _credentials(variables: Mapping[str, str]) -> tuple[Credentials, tuple[str, ...]]:
-    token, email, key = (variables.get(name, "") for name in (TOKEN, EMAIL, KEY))
-    if token and key:
-        raise SettingsError(f"{TOKEN}, {KEY}: both are set; unset one, the key if in doubt")
-    if token:
-        _check_secret(TOKEN, token, "token")
+    has_token, has_key = (_one_of(variables, TOKEN, TOKEN_FILE), _one_of(variables, KEY, KEY_FILE))
+    email = variables.get(EMAIL, "")
+    if has_token and has_key:
+        raise SettingsError(f"{has_token}, {has_key}: both are set; unset one, the key if in doubt")
+    if has_token:
         unused = f"{EMAIL} is set beside a token and is not used"
+        token = _secret(variables, has_token, TOKEN_FILE, "token")
         return Credentials(token=token), (unused,) if email else ()
-    if not email and not key:
+    if not email and not has_key:
         raise SettingsError(_NO_CREDENTIALS)
-    return _legacy(email, key), ()
+    return _legacy(variables, email, has_key), ()
 
 
-def _legacy(email: str, key: str) -> Credentials:
-    if not key:
+def _one_of(variables: Mapping[str, str], name: str, file_name: str) -> str:
+    """Which of the two is set; empty for none."""
+    if name in variables and file_name in variables:
+        raise SettingsError(f"{name}, {file_name}: both are set; unset one")
+    return next((one for one in (name, file_name) if one in variables), "")
+
+
+def _legacy(variables: Mapping[str, str], email: str, has_key: str) -> Credentials:
+    if not has_key:
         raise SettingsError(f"{KEY}: is not set beside {EMAIL}; set it, or better {TOKEN} alone")
     if not email:
-        raise SettingsError(f"{EMAIL}: is not set beside {KEY}; set it, or better {TOKEN} alone")
-    if not _EMAIL.fullmatch(email) or not email.isascii():
+        raise SettingsError(
+            f"{EMAIL}: is not set beside {has_key}; set it, or better {TOKEN} alone"
+        )
+    if not is_email(email):
         raise SettingsError(f"{EMAIL}: is not an e-mail address; set the one of the key's user")
-    _check_secret(KEY, key, "key")
-    return Credentials(email=email, key=key)
+    return Credentials(email=email, key=_secret(variables, has_key, KEY_FILE, "key"))
 
 
-def _check_secret(name: str, text: str, kind: str) -> None:
-    complaint = mistake(text, kind)
-    if complaint is None and len(text) < SHORTEST_SECRET:
-        complaint = f"is too short for a {kind}; copy it again, whole"
-    if complaint:
-        raise SettingsError(f"{name}: {complaint}")
+def _secret(variables: Mapping[str, str], name: str, file_name: str, kind: str) -> Secret:
+    text = variables[name]
+    secret = Secret(file=text) if name == file_name else Secret(text=text)
+    try:
+        check(secret, kind)
+    except SettingsError as problem:
+        raise SettingsError(f"{name}: {problem}") from None
+    return secret
 
 
-def _id_mistake(text: str, credentials: Credentials) -> str | None:
-    if not text:
-        return _NO_ACCOUNT
+# --- rules for the environment and for the configuration file ----------------------------------
+
+
+def check(secret: Secret, kind: str) -> None:
+    """Do nothing, unless the secret cannot be used as it is now.
+
+    Raises:
+        SettingsError: says what is wrong, and with which file.
+    """
+    if secret.file:
+        SecretReader(secret, kind)()
+    else:
+        check_secret(secret.text, kind)
+
+
+def is_email(text: str) -> bool:
+    """Whether it can be the address of a user."""
+    return bool(_EMAIL.fullmatch(text)) and text.isascii()
+
+
+def is_usual_id(text: str) -> bool:
+    """Whether it looks as ids of accounts do."""
+    return bool(_ID.fullmatch(text))
+
+
+def id_mistake(text: str, credentials: Credentials) -> str | None:
+    """What is wrong with an account's id and how to mend it; None if nothing is."""
     if text in credentials.secrets:
-        return f"{ACCOUNT_ID}: holds the credentials; set the account's 32 hexadecimal digits"
+        return "holds the credentials; set the account's 32 hexadecimal digits"
     complaint = mistake(text, "id")
     if complaint:
-        return f"{ACCOUNT_ID}: {complaint}"
+        return complaint
     if _NOT_AN_ID.search(text):
         return (
-            f"{ACCOUNT_ID}: has characters that no id has, such as a slash or an @; set the "
+            "has characters that no id has, such as a slash or an @; set the "
             "account's 32 hexadecimal digits"
         )
     return None

@@ -28,6 +28,8 @@ class Flag(msgspec.Struct, frozen=True):
         default: as a user would write it.
         metavar: stands for the value in the help; empty for a flag that takes none.
         help: one sentence.
+        repeatable: whether it may be given several times, its variable with commas; the value is
+            then a tuple of what ``parse`` gives.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Flag(msgspec.Struct, frozen=True):
     default: str
     metavar: str
     help: str
+    repeatable: bool = False
 
     @property
     def environment(self) -> str:
@@ -57,15 +60,49 @@ class Variable(msgspec.Struct, frozen=True):
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
-        "--web.listen-address", "listen_address", parsers.listen_address, ":10180", "ADDRESS",
-        "Where to listen: host:port, :port for all interfaces, or [::1]:port.",
+        "--config.file", "config_file", parsers.path, "", "FILE",
+        "YAML file with the accounts; without it the environment describes the one there is.",
+    ),
+    Flag(
+        "--config.check", "config_check", parsers.switch, "false", "",
+        "Say whether the settings and the configuration file can be used, and end.",
+    ),
+    Flag(
+        "--web.listen-address", "listen_addresses", parsers.listen_address, ":10180", "ADDRESS",
+        "Where to listen: host:port, :port for all interfaces, [::1]:port or unix:/path; may be "
+        "repeated.",
+        repeatable=True,
+    ),
+    Flag(
+        "--web.systemd-socket", "systemd_socket", parsers.switch, "false", "",
+        "Listen on the sockets that systemd hands over, not on --web.listen-address.",
     ),
     Flag(
         "--web.telemetry-path", "telemetry_path", parsers.telemetry_path, "/metrics", "PATH",
         "Path under which the metrics are served.",
     ),
     Flag(
-        "--scrape.timeout", "scrape_timeout", parsers.seconds, "9", "SECONDS",
+        "--web.route-prefix", "route_prefix", parsers.route_prefix, "", "PREFIX",
+        "Prefix of every path that is served; the path of --web.external-url if not given.",
+    ),
+    Flag(
+        "--web.external-url", "external_url", parsers.external_url, "", "URL",
+        "URL under which users reach the exporter, such as through a proxy.",
+    ),
+    Flag(
+        "--web.config.file", "web_config_file", parsers.path, "", "FILE",
+        "YAML file with TLS and basic-auth users, in the exporter-toolkit's format.",
+    ),
+    Flag(
+        "--web.enable-lifecycle", "enable_lifecycle", parsers.switch, "false", "",
+        "Reload the configuration on POST to /-/reload.",
+    ),
+    Flag(
+        "--web.max-requests", "max_requests", parsers.whole_number(0, 10_000), "40", "NUMBER",
+        "Scrapes answered at the same time, 0 for no limit.",
+    ),
+    Flag(
+        "--scrape.timeout", "timeout", parsers.seconds, "9", "SECONDS",
         "Longest time that a listing may take; a shorter time-out announced by Prometheus wins.",
     ),
     Flag(
@@ -89,6 +126,26 @@ FLAGS: tuple[Flag, ...] = (
         "List the account's servers too, so that servers attached to no portal are seen.",
     ),
     Flag(
+        "--cache.ttl", "cache_ttl", parsers.seconds_or_zero, "0", "SECONDS",
+        "Time for which one listing serves further scrapes; 0 lists at every scrape.",
+    ),
+    Flag(
+        "--once", "once", parsers.switch, "false", "",
+        "Print one exposition and end, with status 1 if an account failed.",
+    ),
+    Flag(
+        "--textfile", "textfile", parsers.path, "", "FILE",
+        "With --once: write the exposition to this file, for the node_exporter.",
+    ),
+    Flag(
+        "--check", "check", parsers.switch, "false", "",
+        "Try each account, say what works and what to mend, and end.",
+    ),
+    Flag(
+        "--format", "check_format", parsers.one_of("text", "json"), "text", "FORMAT",
+        "With --check: text for people or json for programs.",
+    ),
+    Flag(
         "--demo", "demo", parsers.switch, "false", "",
         "Use a simulated API on this machine: needs no network and no credentials.",
     ),
@@ -108,8 +165,16 @@ ENVIRONMENT: tuple[Variable, ...] = (
         "CLOUDFLARE_API_TOKEN",
         "API token with the permission 'MCP Portals Read' on the account.",
     ),
+    Variable(
+        "CLOUDFLARE_API_TOKEN_FILE",
+        "File that holds the token; it is read again when it changes.",
+    ),
     Variable("CLOUDFLARE_EMAIL", "Legacy, with CLOUDFLARE_API_KEY: the user's e-mail address."),
     Variable("CLOUDFLARE_API_KEY", "Legacy, with CLOUDFLARE_EMAIL: the user's global API key."),
+    Variable(
+        "CLOUDFLARE_API_KEY_FILE",
+        "Legacy: file that holds the key; it is read again when it changes.",
+    ),
     Variable("CLOUDFLARE_ACCOUNT_ID", "Id of the account: 32 hexadecimal digits."),
     Variable(
         "CLOUDFLARE_BASE_URL",
@@ -129,7 +194,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """The parser of the command line: each flag's value stays text, ``None`` where not given."""
+    """The parser of the command line.
+
+    Each flag's value stays text, or a list of texts; it is ``None`` where not given.
+    """
     parser = _Parser(
         prog=PROGRAM,
         usage="%(prog)s [FLAG ...]",
@@ -139,13 +207,17 @@ def argument_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for flag in FLAGS:
-        text = f"{flag.help} (default: {flag.default}) [{flag.environment}]".replace("%", "%%")
+        default = flag.default or "none"
+        text = f"{flag.help} (default: {default}) [{flag.environment}]".replace("%", "%%")
         if flag.is_switch:
             parser.add_argument(
                 flag.name, dest=flag.field, action="store_const", const="true", help=text
             )
         else:
-            parser.add_argument(flag.name, dest=flag.field, metavar=flag.metavar, help=text)
+            action = "append" if flag.repeatable else "store"
+            parser.add_argument(
+                flag.name, dest=flag.field, action=action, metavar=flag.metavar, help=text
+            )
     parser.add_argument(
         "--version",
         action="version",
@@ -155,13 +227,13 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def _environment_help() -> str:
-    lines = [f"  {variable.name:<24}{variable.help}" for variable in ENVIRONMENT]
+    lines = [f"  {variable.name:<28}{variable.help}" for variable in ENVIRONMENT]
     return "\n".join(
         (
             "environment variables:",
             *lines,
             "",
             "The variable in brackets does what its flag does; the flag wins where both are set.",
-            "Secrets are read from the environment only, since a command line is public.",
+            "Secrets are read from the environment or from files, since a command line is public.",
         )
     )

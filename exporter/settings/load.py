@@ -1,4 +1,4 @@
-"""From the command line and the environment to `Settings`."""
+"""From the command line, the environment and the configuration file to `Settings`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from exporter.errors import SettingsError
 from exporter.settings.accounts import account_from
 from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
 from exporter.settings.parsers import base_url, is_plain_remote
-from exporter.settings.values import DEFAULT_BASE_URL, Settings
+from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
 _FLAG_LIKE = re.compile(r"--[a-z]+([._-][a-z]+)*")
+_BASE_URL = "CLOUDFLARE_BASE_URL"
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -28,24 +29,76 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         SettingsError: one line that names the setting, what is wrong with it and how to mend it;
             it holds no part of a secret.
     """
-    given = _parse_arguments(argv)
     variables = {name: value for name, value in environ.items() if value}
-    values: dict[str, Any] = {flag.field: _value(flag, given, variables) for flag in FLAGS}
-    _check_offset(values, given, variables)
-    notices = _misspelt(variables)
+    given = _Given(_parse_arguments(argv), variables)
+    values: dict[str, Any] = {flag.field: given.value(flag) for flag in FLAGS}
+    _check_combinations(values, given)
+    listing = {name: values.pop(name) for name in _LISTING & values.keys()}
+    if not given.has("route_prefix"):
+        values["route_prefix"] = _path_of(values["external_url"])
     if values["demo"]:
-        return Settings(accounts=(), base_url=DEFAULT_BASE_URL, notices=notices, **values)
-    account, account_notices = account_from(variables)
+        return _settings(values, (), Listing(**listing), _misspelt(variables))
     url, url_notices = _base_url(variables)
-    return Settings(
-        accounts=(account,),
-        base_url=url,
-        notices=(*notices, *account_notices, *url_notices),
-        **values,
-    )
+    defaults = Listing(base_url=url, **listing)
+    accounts, notices = _accounts(values["config_file"], variables, defaults)
+    _check_offset(accounts, values, given)
+    return _settings(values, accounts, defaults, (*_misspelt(variables), *notices, *url_notices))
 
 
-def _parse_arguments(argv: Sequence[str]) -> dict[str, str | None]:
+_LISTING = frozenset(Listing.__struct_fields__)
+
+
+def _settings(
+    values: Mapping[str, Any],
+    accounts: tuple[Account, ...],
+    defaults: Listing,
+    notices: tuple[str, ...],
+) -> Settings:
+    return Settings(accounts=accounts, defaults=defaults, notices=notices, **values)
+
+
+def _accounts(
+    file: str, variables: Mapping[str, str], defaults: Listing
+) -> tuple[tuple[Account, ...], tuple[str, ...]]:
+    if not file:
+        account, notices = account_from(variables, defaults)
+        return (account,), notices
+    raise NotImplementedError
+
+
+class _Given:
+    """The texts of the flags, by the command line or else by their variables."""
+
+    def __init__(self, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._variables = variables
+
+    def value(self, flag: Flag) -> object:
+        """The flag's value, its default where it is not given."""
+        text = self._arguments[flag.field]
+        if text is None:
+            text = self._variables.get(flag.environment, flag.default)
+            text = text.split(",") if flag.repeatable else text
+        try:
+            if flag.repeatable:
+                return tuple(flag.parse(one.strip()) for one in text)
+            return flag.parse(text)
+        except ValueError as error:
+            raise SettingsError(f"{self.origin(flag.field)}: {error}") from None
+
+    def origin(self, field: str) -> str:
+        """The flag or the variable that a person gave, as it is to be named."""
+        flag = next(flag for flag in FLAGS if flag.field == field)
+        by_variable = self._arguments[field] is None and flag.environment in self._variables
+        return flag.environment if by_variable else flag.name
+
+    def has(self, field: str) -> bool:
+        """Whether a person gave it."""
+        flag = next(flag for flag in FLAGS if flag.field == field)
+        return self._arguments[field] is not None or flag.environment in self._variables
+
+
+def _parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     given, unknown = argument_parser().parse_known_args(argv)
     if unknown:
         raise SettingsError(_unknown(unknown[0]))
@@ -57,53 +110,61 @@ def _unknown(argument: str) -> str:
     name = argument.partition("=")[0]
     if not _FLAG_LIKE.fullmatch(name):
         return "the command line has an argument that belongs to no flag; remove it, or see --help"
-    close = difflib.get_close_matches(name, [flag.name for flag in FLAGS], n=1)
+    close = difflib.get_close_matches(name, [flag.name for flag in FLAGS], n=1, cutoff=0.7)
     advice = f"did you mean {close[0]}?" if close else "see --help for those that there are"
     return f"{name}: there is no such flag; {advice}"
 
 
-def _value(flag: Flag, given: Mapping[str, str | None], variables: Mapping[str, str]) -> object:
-    text = given[flag.field]
-    if text is None:
-        text = variables.get(flag.environment, flag.default)
-    try:
-        return flag.parse(text)
-    except ValueError as error:
-        raise SettingsError(f"{_origin(flag, given, variables)}: {error}") from None
-
-
-def _origin(flag: Flag, given: Mapping[str, str | None], variables: Mapping[str, str]) -> str:
-    by_variable = given[flag.field] is None and flag.environment in variables
-    return flag.environment if by_variable else flag.name
-
-
-def _check_offset(
-    values: Mapping[str, Any], given: Mapping[str, str | None], variables: Mapping[str, str]
-) -> None:
-    if values["scrape_timeout_offset"] >= values["scrape_timeout"]:
-        offset = next(flag for flag in FLAGS if flag.field == "scrape_timeout_offset")
+def _check_combinations(values: Mapping[str, Any], given: _Given) -> None:
+    modes = [mode for mode in ("config_check", "once", "check") if values[mode]]
+    if len(modes) > 1:
+        first, second = (given.origin(mode) for mode in modes[:2])
+        raise SettingsError(f"{second}: cannot be used together with {first}; leave one out")
+    if values["textfile"] and not values["once"]:
+        raise SettingsError(f"{given.origin('textfile')}: works with --once alone; add --once")
+    if given.has("check_format") and not values["check"]:
         raise SettingsError(
-            f"{_origin(offset, given, variables)}: {values['scrape_timeout_offset']:g} s is not "
-            f"below the scrape time-out of {values['scrape_timeout']:g} s; lower it, or raise "
-            "--scrape.timeout"
+            f"{given.origin('check_format')}: works with --check alone; add --check"
         )
+    if values["demo"] and values["config_file"]:
+        name, demo = given.origin("config_file"), given.origin("demo")
+        raise SettingsError(f"{name}: the demo has an account of its own; leave out this or {demo}")
+
+
+def _check_offset(accounts: Sequence[Account], values: Mapping[str, Any], given: _Given) -> None:
+    offset = values["scrape_timeout_offset"]
+    for account in accounts:
+        if offset >= account.timeout:
+            raise SettingsError(
+                f"{given.origin('scrape_timeout_offset')}: {offset:g} s is not below the scrape "
+                f"time-out of {account.timeout:g} s; lower it, or raise --scrape.timeout"
+            )
+
+
+def _path_of(url: str) -> str:
+    return "/" + url.split("/", 3)[3] if url.count("/") > 2 else ""  # noqa: PLR2004 - after the host
 
 
 def _base_url(variables: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     try:
-        url = base_url(variables.get("CLOUDFLARE_BASE_URL", DEFAULT_BASE_URL))
+        url = base_url(variables.get(_BASE_URL, DEFAULT_BASE_URL))
     except ValueError as error:
-        raise SettingsError(f"CLOUDFLARE_BASE_URL: {error}") from None
+        raise SettingsError(f"{_BASE_URL}: {error}") from None
     if is_plain_remote(url):
-        return url, ("CLOUDFLARE_BASE_URL is not https: credentials travel unencrypted",)
+        return url, (f"{_BASE_URL} is not https: credentials travel unencrypted",)
     return url, ()
 
 
 def _misspelt(variables: Mapping[str, str]) -> tuple[str, ...]:
     # Not an error: Kubernetes sets variables of its own under this prefix, from a service's name.
-    twins = [flag.environment for flag in FLAGS]
-    strangers = sorted(
-        name for name in variables if name.startswith(TWIN_PREFIX) and name not in twins
+    twins = {flag.environment.removeprefix(TWIN_PREFIX) for flag in FLAGS}
+    ours = {name.removeprefix(TWIN_PREFIX) for name in variables if name.startswith(TWIN_PREFIX)}
+    close = (
+        (name, difflib.get_close_matches(name, sorted(twins), n=1, cutoff=0.85))
+        for name in sorted(ours - twins)
     )
-    close = ((name, difflib.get_close_matches(name, twins, n=1, cutoff=0.93)) for name in strangers)
-    return tuple(f"{name} is not a setting; is {twin[0]} meant?" for name, twin in close if twin)
+    return tuple(
+        f"{TWIN_PREFIX}{name} is not a setting; is {TWIN_PREFIX}{twin[0]} meant?"
+        for name, twin in close
+        if twin
+    )

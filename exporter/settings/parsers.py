@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 TRUE = frozenset({"true", "1", "yes"})
 FALSE = frozenset({"false", "0", "no"})
 HIGHEST_PORT = 65535
+LONGEST_UNIX_PATH = 107
+"""Bytes: what the kernel's address of a socket has room for."""
+
+OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
 SHOWN = 60
 
-_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
-_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|)")
+_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|)")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
@@ -91,8 +95,17 @@ def size(text: str) -> int:
     return number
 
 
+def path(text: str) -> str:
+    """A file's path; nothing is known yet of the file."""
+    if "\x00" in text:
+        raise ValueError(f"{shown(text)} has a null character, which no path has")
+    return text
+
+
 def listen_address(text: str) -> ListenAddress:
-    """``host:port``, ``:port`` or ``[::1]:port``."""
+    """``host:port``, ``:port``, ``[::1]:port`` or ``unix:/path``."""
+    if text.startswith("unix:"):
+        return _unix(text)
     if "://" in text or "/" in text:
         raise ValueError(f"{shown(text)} is a URL or a path; use host:port or :port alone")
     host, colon, port = text.rpartition(":")
@@ -101,6 +114,15 @@ def listen_address(text: str) -> ListenAddress:
     if not _PORT.fullmatch(port) or int(port) > HIGHEST_PORT:
         raise ValueError(f"{shown(port)} is not a port; use a number from 0 to {HIGHEST_PORT}")
     return ListenAddress(_host(host), int(port))
+
+
+def _unix(text: str) -> ListenAddress:
+    where = path(text.removeprefix("unix:"))
+    if not where.startswith("/") or where.endswith("/"):
+        raise ValueError(f"{shown(text)} has no absolute path; use unix:/run/exporter.sock")
+    if len(where.encode()) > LONGEST_UNIX_PATH:
+        raise ValueError(f"{shown(text)} is too long for a socket; use a shorter path")
+    return ListenAddress(path=where)
 
 
 def _host(text: str) -> str:
@@ -117,17 +139,37 @@ def _host(text: str) -> str:
 
 
 def telemetry_path(text: str) -> str:
-    """A path that a client can ask for as it stands, outside of the exporter's own ``/-/``."""
+    """A path that a client can ask for as it stands, and that is not one of the exporter's own."""
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not begin with a slash; use a path such as /metrics")
-    if text == "/-" or text.startswith("/-/"):
+    if text in OWN_PATHS or text.startswith("/-/"):
         raise ValueError(f"{shown(text)} is kept for the exporter itself; use another path")
+    return _plain_path(text)
+
+
+def _plain_path(text: str) -> str:
     inner = text.removesuffix("/").split("/")[1:]
     if not _PATH.fullmatch(text) or not {"", ".", ".."}.isdisjoint(inner):
         raise ValueError(
             f"{shown(text)} cannot be asked for as it stands; use letters, digits, slashes, dashes"
         )
     return text
+
+
+def route_prefix(text: str) -> str:
+    """A path without a slash at its end; empty for ``/``."""
+    if text.strip("/") == "":
+        return ""
+    return _plain_path(f"/{text.lstrip('/')}").rstrip("/")
+
+
+def external_url(text: str) -> str:
+    """An http or https URL without a slash at its end; empty for none."""
+    if not text:
+        return ""
+    url = base_url(text)
+    _plain_path(urlsplit(url).path or "/")
+    return url
 
 
 def base_url(text: str) -> str:

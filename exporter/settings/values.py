@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 
 
+class Secret(msgspec.Struct, frozen=True):
+    """A secret as it is given: its text, or the file that holds it."""
+
+    text: str = ""
+    file: str = ""
+
+    def __repr__(self) -> str:
+        return f"Secret(file={self.file!r})" if self.file else "Secret(hidden)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # The base class has one, which pretty printers prefer to __repr__.
+        return [("file", self.file)] if self.file else [("text", "hidden")]
+
+
 class Credentials(msgspec.Struct, frozen=True):
     """What the API is asked with: a token, or the legacy pair of e-mail and key."""
 
-    token: str | None = None
-    email: str | None = None
-    key: str | None = None
+    token: Secret | None = None
+    email: str = ""
+    key: Secret | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown: for the log to strike out."""
-        return tuple(secret for secret in (self.token, self.key) if secret)
+        """What must never be shown, but for what stands in files."""
+        return tuple(one.text for one in (self.token, self.key) if one is not None and one.text)
 
     def __repr__(self) -> str:
         return f"Credentials({'token' if self.token else 'email and key'}: hidden)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # The base class has one, which pretty printers prefer to __repr__.
+        # See Secret.
         return [("credentials", "hidden")]
 
 
-class Account(msgspec.Struct, frozen=True):
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account is listed.
+
+    Attributes:
+        base_url: of the API, ``/client/v4`` included, without a slash at the end.
+        timeout: seconds that a listing may take at most.
+        per_page: portals asked for in one page.
+        parallel_pages: pages after the first that are fetched at the same time.
+        max_response_bytes: of one page, decompressed.
+        collect_servers: whether the account's servers are listed besides its portals.
+        cache_ttl: seconds for which one listing serves further scrapes.
+        proxy_url: of the HTTP proxy; empty where the environment says which.
+        ca_file: certificate authorities in PEM; empty where the environment says which.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    timeout: float = 9.0
+    per_page: int = 20
+    parallel_pages: int = 4
+    max_response_bytes: int = 256 * 1024**2
+    collect_servers: bool = False
+    cache_ttl: float = 0.0
+    proxy_url: str = ""
+    ca_file: str = ""
+
+
+class Account(Listing, frozen=True, kw_only=True):
     """An account whose portals are listed.
 
     ``name`` is the configured name, or the id where there is none.
@@ -39,14 +80,39 @@ class Account(msgspec.Struct, frozen=True):
     account_id: str
     credentials: Credentials
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown, but for what stands in files."""
+        userinfo = urlsplit(self.proxy_url).netloc.rpartition("@")[0]
+        password = userinfo.partition(":")[2]
+        proxy = (password, unquote(password)) if password else ()
+        return (*self.credentials.secrets, *proxy)
+
+    def __repr__(self) -> str:
+        # A proxy's URL may hold a password.
+        return f"Account({self.name!r}, {self.account_id!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # The base class has one, which pretty printers prefer to __repr__.
+        return [("name", self.name), ("account_id", self.account_id)]
+
 
 class ListenAddress(msgspec.Struct, frozen=True):
-    """Where to listen: an empty host is every interface, port 0 any free port."""
+    """Where to listen.
 
-    host: str
-    port: int
+    Attributes:
+        host: empty for every interface.
+        port: 0 for any free port.
+        path: of a unix socket, in place of the other two; empty for TCP.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -56,36 +122,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         accounts: what to list; empty with ``demo``.
-        base_url: of the API, ``/client/v4`` included, without a slash at the end.
+        defaults: how an account is listed for which nothing else is said.
+        config_file: of the accounts; empty where the environment describes the one there is.
+        config_check: whether to say only if the settings can be used.
+        listen_addresses: at least one.
         telemetry_path: begins with a slash.
+        web_config_file: TLS and users in the exporter-toolkit's format; empty for none.
+        enable_lifecycle: whether POST to ``/-/reload`` is answered.
+        route_prefix: before every path; begins with a slash and does not end with one, or is empty.
+        external_url: where users reach the exporter, without a slash at the end; may be empty.
+        max_requests: scrapes answered at the same time; 0 for no limit.
+        systemd_socket: whether systemd hands over the sockets, in place of `listen_addresses`.
+        scrape_timeout_offset: seconds kept back from the time-out that Prometheus announces.
+        once: whether to print one exposition and end.
+        textfile: where `once` writes it; empty for standard output.
+        check: whether to try each account and end.
+        check_format: ``text`` or ``json``.
+        demo: whether a simulated API is used in place of the real one.
         log_level: ``debug``, ``info``, ``warn`` or ``error``.
         log_format: ``logfmt`` or ``json``.
-        scrape_timeout: seconds that a listing may take at most.
-        scrape_timeout_offset: seconds kept back from the time-out that Prometheus announces.
-        per_page: portals asked for in one page.
-        parallel_pages: pages after the first that are fetched at the same time.
-        max_response_bytes: of one page, decompressed.
-        collect_servers: whether the account's servers are listed besides its portals.
-        demo: whether a simulated API is used in place of the real one.
         notices: what to log once at the start.
     """
 
     accounts: tuple[Account, ...]
-    base_url: str
-    listen_address: ListenAddress
+    defaults: Listing
+    config_file: str
+    config_check: bool
+    listen_addresses: tuple[ListenAddress, ...]
     telemetry_path: str
+    web_config_file: str
+    enable_lifecycle: bool
+    route_prefix: str
+    external_url: str
+    max_requests: int
+    systemd_socket: bool
+    scrape_timeout_offset: float
+    once: bool
+    textfile: str
+    check: bool
+    check_format: str
+    demo: bool
     log_level: str
     log_format: str
-    scrape_timeout: float
-    scrape_timeout_offset: float
-    per_page: int
-    parallel_pages: int
-    max_response_bytes: int
-    collect_servers: bool
-    demo: bool
     notices: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All secrets of all accounts: for the log to strike out."""
-        return tuple(secret for account in self.accounts for secret in account.credentials.secrets)
+        """All secrets of all accounts, but for what stands in files: for the log to strike out."""
+        return tuple(secret for account in self.accounts for secret in account.secrets)
