@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # The real programs that the tests ask for; `scripts/parts` says how each comes here.
 REAL_PARTS := $(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u)
 
-CODE := exporter tests scripts/reference.py $(wildcard mixin)
+CODE := exporter tests scripts/reference.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
