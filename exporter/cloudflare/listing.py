@@ -62,20 +62,17 @@ class _Pages:
 
     def extend(self, pages: Iterable[Page]) -> None:
         for page in pages:
-            fresh = self._fresh(page)
-            self._items += fresh
+            named = [identity for identity in page.ids if identity is not None]
+            fresh = sum(identity not in self._ids for identity in named)
+            self._ids.update(named)
+            # What a page itself repeats, or does not name, is counted as the API does.
+            self._items += fresh + len(page.ids) - len(named)
             self.pages.append(page)
-            # Nothing new: an empty page, or one repeated by a server that ignores `page`.
-            self._ended = self._ended or fresh == 0 or len(page.ids) < self._size
+            # A server that ignores `page` repeats one; items without an id do not tell.
+            repeated = bool(named) and not fresh
+            self._ended = self._ended or repeated or len(page.ids) < self._size
         if self.total is not None and self._items > self.total:
             self.total = None  # it was too low: from here on go by short pages
-
-    def _fresh(self, page: Page) -> int:
-        """Items that no earlier page had; what a page itself repeats is counted as the API does."""
-        named = [identity for identity in page.ids if identity is not None]
-        fresh = sum(identity not in self._ids for identity in named)
-        self._ids.update(named)
-        return fresh + len(page.ids) - len(named)
 
     @property
     def missing(self) -> int:
