@@ -467,6 +467,7 @@ BAD_PORTALS: dict[str, Any] = {
     "null": None,
     "a number": 7,
     "a text": "portal",
+    "a text with a lone surrogate": "\ud800",
     "a list": [],
     "no id": {"name": "x"},
     "an empty id": {"id": "", "name": "x"},
