@@ -198,9 +198,10 @@ class World:
         auth_type: str = "oauth",
         orphaned: float = 0,
         present: When[bool] = True,
+        attached: When[bool] = True,
         instances: tuple[str, ...] | None = None,
     ) -> None:
-        """A server, attached to `portals`; `details` make it an error as well."""
+        """A server in `portals` while `attached`; `details` make it an error as well."""
 
         def put(metric: str, value: When[float | None], **labels: str) -> None:
             self.listed(
@@ -242,12 +243,15 @@ class World:
         put("server_tools", tools)
         for portal in portals:
             self.attached.setdefault(portal, set()).add(server)
-            put("portal_server_info", 1, portal_id=portal)
-            visible = tools if shown is None else shown
-            put("portal_server_exposed_tools", visible, portal_id=portal)
-            for kind_ in ("tool", "prompt"):
-                count = orphaned if kind_ == "tool" else 0.0
-                put("portal_server_orphaned_overrides", count, portal_id=portal, kind=kind_)
+            inside: dict[str, When[float | None]] = {
+                "info": 1,
+                "exposed_tools": tools if shown is None else shown,
+            }
+            for name_, value in inside.items():
+                put(f"portal_server_{name_}", _only(attached, value), portal_id=portal)
+            for kind_, count in {"tool": orphaned, "prompt": 0.0}.items():
+                metric = "portal_server_orphaned_overrides"
+                put(metric, _only(attached, count), portal_id=portal, kind=kind_)
 
     def portal(
         self,
@@ -324,6 +328,11 @@ class World:
                 }
             ],
         }
+
+
+def _only(there: When[bool], value: When[float | None]) -> Callable[[int], float | None]:
+    """A value that is reported only while something holds."""
+    return lambda minute: at(value, minute) if at(there, minute) else None
 
 
 def _is(state: str, now: When[str | None]) -> Callable[[int], float | None]:

@@ -224,6 +224,37 @@ def test_a_broken_server_that_is_detached_on_purpose_resolves(tmp_path: Path) ->
     world.check(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"details": CALLED_LASTING}, id="error"),
+        pytest.param({"details": UNREACHABLE}, id="unreachable"),
+        pytest.param({"status": "stale"}, id="lapsed"),
+        pytest.param({"staleness": 90000}, id="not synced"),
+        pytest.param({"staleness": 90000, "status": "waiting"}, id="waiting"),
+        pytest.param({"auth_type": "unauthenticated"}, id="unauthenticated"),
+    ],
+)
+def test_a_server_that_is_listed_but_in_no_portal_fires_nothing(
+    tmp_path: Path, state: dict[str, object]
+) -> None:
+    world = World(90)
+    world.server("chat")
+    world.server(portals=(), **state)  # type: ignore[arg-type]  # a table of keywords
+    fleet(world)
+    world.expect(90)
+    world.check(tmp_path)
+
+
+def test_a_broken_server_that_is_detached_but_still_listed_resolves(tmp_path: Path) -> None:
+    world = World(60)
+    world.server(details=CALLED_LASTING, attached=since(25, False, True))
+    fleet(world)
+    world.expect(24, in_error())
+    world.expect(36)
+    world.check(tmp_path)
+
+
 def test_a_server_detached_before_a_failed_listing_does_not_come_back(tmp_path: Path) -> None:
     world = World(40, unlisted=between(7, 16, True, False))
     world.server(details=CALLED_LASTING, present=since(5, False, True))
@@ -956,15 +987,6 @@ def test_an_unauthenticated_server_is_information(tmp_path: Path) -> None:
             severity="info",
         ),
     )
-    world.check(tmp_path)
-
-
-def test_an_unauthenticated_server_of_no_portal_fires_nothing(tmp_path: Path) -> None:
-    world = World(70)
-    world.server("wiki")
-    world.server(auth_type="unauthenticated", portals=())
-    fleet(world)
-    world.expect(70)
     world.check(tmp_path)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mixin.alerts import promql, text
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import ATTACHMENT, PORTAL, named, of_portal
+from mixin.alerts.promql import ATTACHMENT, PORTAL, named, of_portal, of_server
 from mixin.alerts.recording import aggregated, held
 from mixin.thresholds import SERVER_UID
 
@@ -33,16 +33,14 @@ def _recordings(selector: str) -> list[Recording]:
 
 def _alerts(t: Thresholds) -> list[Alert]:
     unauthenticated = (
-        "max by (account_id, server_id, server_name) (\n"
-        f'  {promql.SERVER_INFO}{{auth_type="unauthenticated"}}\n'
-        "  and on (account_id, server_id)\n"
-        f"    {promql.PORTAL_SERVER_INFO}\n)"
+        "max by (account_id, server_id) (\n"
+        f'  {promql.SERVER_INFO}{{auth_type="unauthenticated"}}\n)'
     )
     enforced = f'max by ({PORTAL}) ({promql.PORTAL_CODE_MODE}{{code_mode="enforced"}}) == 1'
     return [
         Alert(
             name="UnauthenticatedServer",
-            expr=unauthenticated,
+            expr=of_server(unauthenticated),
             after=t.posture_for,
             severity="info",
             summary="An MCP server without authentication is attached to a portal.",

@@ -55,8 +55,12 @@ def named(expr: str, by: str, label: str, info: str) -> str:
 
 
 def of_server(expr: str) -> str:
-    """`expr`, a vector by server, with the server's name."""
-    return named(expr, SERVER, "server_name", SERVER_INFO)
+    """`expr`, a vector by server, with the server's name; only servers that are in a portal.
+
+    The exporter may list detached servers, too. What breaks in one of these hurts nobody.
+    """
+    attached = f"{expr}\nand on ({SERVER})\n  {PORTAL_SERVER_INFO}"
+    return named(attached, SERVER, "server_name", SERVER_INFO)
 
 
 def of_portal(expr: str) -> str:
