@@ -89,6 +89,8 @@ class Entries(msgspec.Struct, frozen=True):
 
     def of(self, query: Query) -> Entries:
         """Those that are asked for: a portal stays where it or one of its servers fits."""
+        if not query.filters:
+            return self
         text = query.q.casefold()
         servers = [entry for entry in self.servers if _fits(entry, query, text)]
         fitting = {(entry.account.account_id, entry.server.id) for entry in servers}

@@ -38,7 +38,7 @@ class AccountRow(msgspec.Struct, frozen=True):
 
 
 class PortalRow(msgspec.Struct, frozen=True):
-    """A portal with the state of its servers together."""
+    """A portal with the state of its servers together; ``as_of`` where that is not the last."""
 
     account: str
     id: str
@@ -50,6 +50,7 @@ class PortalRow(msgspec.Struct, frozen=True):
     troubled: int
     staleness: str
     code_mode: str
+    as_of: Moment | None
 
 
 class ServerRow(msgspec.Struct, frozen=True):
@@ -71,6 +72,7 @@ class ServerRow(msgspec.Struct, frozen=True):
     more_portals: int
     auth_type: str
     authentication: str
+    as_of: Moment | None
 
 
 SERVER_COLUMNS: tuple[Column[ServerEntry], ...] = (
@@ -105,12 +107,18 @@ def account_row(account: Observed, now: float) -> AccountRow:
         row,
         ended=words.moment(latest.ended, now),
         took=f"{latest.duration:.2f} s",
-        whole=words.moment(whole.ended, now) if whole is not None and whole != latest else None,
+        whole=_as_of(account, now),
         portals=None if inventory is None else len(inventory.portals),
         servers=None if inventory is None else len(inventory.servers),
         left_out=0 if inventory is None else len(inventory.skipped),
         quota="" if latest.ratelimit_remaining is None else f"{latest.ratelimit_remaining:,.0f}",
     )
+
+
+def _as_of(account: Observed, now: float) -> Moment | None:
+    """When the listing ended that is shown, where the last one failed."""
+    whole = account.whole
+    return None if whole is None or whole is account.latest else words.moment(whole.ended, now)
 
 
 def _outcome(account: Observed, latest: Scrape) -> AccountRow:
@@ -130,8 +138,8 @@ def _outcome(account: Observed, latest: Scrape) -> AccountRow:
     )
 
 
-def portal_row(entry: PortalEntry) -> PortalRow:
-    """The portal's row."""
+def portal_row(entry: PortalEntry, now: float) -> PortalRow:
+    """The portal's row, as of now."""
     portal = entry.portal
     return PortalRow(
         account=entry.account.account_name,
@@ -144,6 +152,7 @@ def portal_row(entry: PortalEntry) -> PortalRow:
         troubled=entry.troubled,
         staleness="" if entry.staleness is None else words.duration(entry.staleness),
         code_mode=words.CODE_MODES.get(portal.code_mode or "", ""),
+        as_of=_as_of(entry.account, now),
     )
 
 
@@ -181,6 +190,7 @@ def server_row(entry: ServerEntry, now: float) -> ServerRow:
         more_portals=max(0, len(entry.portals) - MOST_PORTALS),
         auth_type=words.AUTH_TYPES.get(server.auth_type, ""),
         authentication=words.AUTHENTICATION_STATUSES.get(server.authentication_status or "", ""),
+        as_of=_as_of(entry.account, now),
     )
 
 

@@ -67,6 +67,8 @@ class View(msgspec.Struct, frozen=True):
         counts: servers by state.
         servers: those that fit.
         portals: those that fit.
+        all_servers: how many there are, whether they fit or not.
+        all_portals: the same for portals.
         states: choices of the filter.
         portal_options: choices of the filter, at most `MOST_ROWS`.
         account_options: choices of the filter, at most `MOST_ROWS`.
@@ -83,6 +85,8 @@ class View(msgspec.Struct, frozen=True):
     counts: tuple[Count, ...]
     servers: Table[ServerRow]
     portals: Table[PortalRow]
+    all_servers: int
+    all_portals: int
     states: tuple[Option, ...]
     portal_options: tuple[Option, ...]
     account_options: tuple[Option, ...]
@@ -104,7 +108,9 @@ def page_view(accounts: Sequence[Observed], query: Query, now: float) -> View:
         more_accounts=max(0, len(rows) - MOST_ROWS),
         counts=_counts(everything.of(msgspec.structs.replace(query, state="")), query),
         servers=table(fitting.servers, SERVER_COLUMNS, query.sort, partial(server_row, now=now)),
-        portals=table(fitting.portals, PORTAL_COLUMNS, query.psort, portal_row),
+        portals=table(fitting.portals, PORTAL_COLUMNS, query.psort, partial(portal_row, now=now)),
+        all_servers=len(everything.servers),
+        all_portals=len(everything.portals),
         states=(
             Option(ATTENTION, "Needs attention"),
             *(Option(health.key, health.words) for health in HEALTHS),

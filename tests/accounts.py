@@ -1,0 +1,140 @@
+"""Accounts as the status page gets them, made by hand: failing, hostile, large."""
+
+from __future__ import annotations
+
+from exporter.errors import ListingError
+from exporter.model import (
+    AccountServer,
+    ErrorClass,
+    Inventory,
+    Portal,
+    PortalServers,
+    Server,
+)
+from exporter.scrape import Observed, Scrape
+
+NOW = 1_780_000_000.0
+ID = "0123456789abcdef0123456789abcdef"
+
+HOSTILE = (
+    "<script>document.title='owned';alert(1)</script>",
+    "\"><img src=x onerror=\"alert(2)\"><a href='javascript:alert(3)'>x</a>",
+    "{{ 7 * 7 }}{% raw %}</style></title></table><style>body{display:none}</style>",
+    "a" * 350,
+    "\u202eright-to-left override \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \U0001f3f4\u200d\u2620\ufe0f" * 12,
+    "half a pair \ud83d, NUL \x00, bell \x07, new\nline, \u0301\u0301\u0301 combining",
+    "' onmouseover='alert(4)' x='&lt;b&gt;&amp;",
+    "\u6f22\u5b57" * 150,
+)
+"""Names that try to be markup, to break the layout or the encoding."""
+
+
+def server(identity: str, **fields: object) -> Server:
+    """A server that works, unless the fields say otherwise."""
+    given = {
+        "name": identity.title(),
+        "hostname": f"https://{identity}.mcp.example.com/mcp",
+        "auth_type": "oauth",
+        "status": "ready",
+        "authentication_status": "connected",
+        "last_successful_sync": NOW - 600,
+        "tools": 12,
+        "prompts": 3,
+        **fields,
+    }
+    return Server(id=identity, **given)  # type: ignore[arg-type] # the tests name real fields
+
+
+def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
+    """A portal with these servers."""
+    given = {
+        "name": identity.title(),
+        "hostname": f"{identity}.portal.example.com",
+        "code_mode": "opt_in",
+        **fields,
+    }
+    return PortalServers(Portal(id=identity, **given), servers)  # type: ignore[arg-type] # as above
+
+
+def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Inventory:
+    """The account of these portals, and of servers in none."""
+    attached = [one for item in portals for one in item.servers]
+    servers = {one.id: one for one in (*attached, *alone)}
+    return Inventory(
+        portals=portals,
+        servers=tuple(
+            AccountServer(servers[identity], sum(one.id == identity for one in attached))
+            for identity in sorted(servers)
+        ),
+    )
+
+
+def listed(
+    found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
+) -> Observed:
+    """An account that was listed whole."""
+    scrape = Scrape(
+        account_id=account_id,
+        account_name=name,
+        duration=0.42,
+        ended=ended,
+        inventory=found,
+        last_success=ended,
+        ratelimit_remaining=1180.0,
+    )
+    return Observed(account_id, name, scrape, scrape)
+
+
+def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) -> Observed:
+    """The account, after a listing that failed."""
+    scrape = Scrape(
+        account_id=before.account_id,
+        account_name=before.account_name,
+        duration=1.5,
+        ended=ended,
+        failure=failure,
+    )
+    return Observed(before.account_id, before.account_name, scrape, before.whole)
+
+
+UNREACHABLE = ErrorClass("false", "true", "", "")
+REFUSED = ErrorClass("true", "false", "401", "-32001")
+PASSING = ErrorClass("true", "true", "503", "")
+
+
+def hostile_account() -> Observed:
+    """An account whose every text is hostile."""
+    servers = [
+        server(
+            f"server-{number}",
+            name=text,
+            hostname=f"https://{text}/mcp",
+            in_error=number % 2 == 0,
+            error_class=(REFUSED, UNREACHABLE, None)[number % 3],
+            last_successful_sync=None if number % 4 == 0 else NOW - 1e5 * number,
+        )
+        for number, text in enumerate(HOSTILE)
+    ]
+    portals = [
+        portal(f"portal-{number}", *servers, name=text, hostname=text)
+        for number, text in enumerate(HOSTILE)
+    ]
+    return listed(inventory(*portals), name=HOSTILE[1])
+
+
+def large_account(count: int, name: str = "Large", account_id: str = ID) -> Observed:
+    """An account of so many servers, one of a hundred unreachable, 50 a portal."""
+    servers = [
+        server(
+            f"server-{number:05}",
+            in_error=number % 100 == 0,
+            error_class=UNREACHABLE if number % 100 == 0 else None,
+        )
+        for number in range(count)
+    ]
+    portals = [
+        portal(f"portal-{start // 50:04}", *servers[start : start + 50])
+        for start in range(0, count, 50)
+    ]
+    return listed(inventory(*portals), name, account_id)
