@@ -80,13 +80,10 @@ class ListingError(ExporterError):
         *,
         transient: bool = False,
         retry_after: float | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.hint = hint or HINTS[reason]
         self.reason = reason
         self.transient = transient
         self.retry_after = retry_after
-
-    @property
-    def hint(self) -> str:
-        """What a person can do about it, in one line."""
-        return HINTS[self.reason]

@@ -6,7 +6,7 @@ in a 200, so the status alone does not tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -27,6 +27,19 @@ REASON_BY_CODE: dict[int, Reason] = {
     9109: Reason.AUTH,  # unauthorised
     10000: Reason.AUTH,  # wrong credentials, or a permission is missing
 }
+
+HINT_BY_CODE: dict[int, str] = {
+    1000: "the API does not know this token; copy it again, or make a new one",
+    6003: "the API cannot parse the credentials it got; copy the token or key again, whole",
+    6111: "the API cannot parse the credentials it got; copy the token again, whole",
+    9103: "the API does not know this e-mail address and key together; check both",
+    9106: "no credentials reached the API; does a proxy in between take headers away?",
+    9109: "the token is not valid for this account; check its account resources and its expiry",
+    10000: (
+        "check that the token is active and has the permission 'MCP Portals Read' on this account"
+    ),
+}
+"""What is more precise than the hint of the reason."""
 
 REASON_BY_STATUS: dict[int, Reason] = {
     HTTPStatus.OK: Reason.API_ERROR,
@@ -49,7 +62,11 @@ LONGEST_PAUSE = 24 * 3600.0
 
 
 def failure(
-    status: int, headers: Mapping[str, str], body: bytes | bytearray, now: float
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes | bytearray,
+    now: float,
+    strike: Callable[[str], str],
 ) -> ListingError:
     """The error that an answer stands for.
 
@@ -58,6 +75,7 @@ def failure(
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
         now: Unix time, for a ``Retry-After`` that is a date.
+        strike: takes the credentials out of a text, which the API may repeat.
     """
     messages = _messages(body)
     codes = [code for code in map(_code, messages) if code is not None]
@@ -65,7 +83,8 @@ def failure(
     reason = _reason(status, codes)
     return ListingError(
         reason,
-        _describe(status, headers, messages),
+        strike(_describe(status, headers, messages)),
+        hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), None),
         transient=reason is Reason.UPSTREAM_5XX and retry_after is None,
         retry_after=retry_after,
     )

@@ -139,14 +139,15 @@ class Client:
     def _try(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
         answer = self._get(what, number, budget, auth)
         if answer.status != HTTP_OK:
-            raise self._failure(answer)
+            raise self._failure(answer, auth)
         try:
             return DECODERS[what](answer.body)
         except NotSuccessful:
-            raise self._failure(answer) from None
+            raise self._failure(answer, auth) from None
 
-    def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, self._wall_clock())
+    def _failure(self, answer: Answer, auth: HeaderAuth) -> ListingError:
+        now = self._wall_clock()
+        return failure(answer.status, answer.headers, answer.body, now, auth.strike)
 
     def _get(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Answer:
         try:

@@ -32,6 +32,12 @@ class HeaderAuth(AuthBase):
         request.headers.update(self._headers)
         return request
 
+    def strike(self, text: str) -> str:
+        """The text without the credentials: the API may repeat what it refuses."""
+        for value in self._headers.values():
+            text = text.replace(value.removeprefix("Bearer "), "***")
+        return text
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HeaderAuth) and self._headers == other._headers
 
