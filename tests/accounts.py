@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from exporter.errors import ListingError
 from exporter.model import (
     AccountServer,
@@ -13,7 +15,8 @@ from exporter.model import (
 )
 from exporter.scrape import Observed, Scrape
 
-NOW = 1_780_000_000.0
+NOW = float(int(time.time()))
+"""When the tests began: servers over HTTP go by the real clock."""
 ID = "0123456789abcdef0123456789abcdef"
 
 HOSTILE = (

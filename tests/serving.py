@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from exporter.background import Alarms, Crew
 from exporter.budget import Budget
@@ -81,9 +82,14 @@ def service_at(base_url: str, now: float, *, collect_servers: bool = False) -> S
 def serving(service: Service) -> Iterator[str]:
     """Serve it on a free port of loopback; gives the URL of the root."""
     app = App(service, accounts=service.observed)
-    server = Server(
-        app, [bind(ListenAddress("127.0.0.1", 0))], on_stop=lambda: service.stop(0.5), grace=2
-    )
+    with serving_app(app, on_stop=lambda: service.stop(0.5)) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: App[Any], on_stop: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """Serve an application that is made by hand; gives the URL of the root."""
+    server = Server(app, [bind(ListenAddress("127.0.0.1", 0))], on_stop=on_stop, grace=2)
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from mixin.dashboards.expressions import panels
+from nodepackages import npm_packages
 from realparts import require
 
 HERE = Path(__file__).parent
@@ -54,41 +54,10 @@ OVERRIDES = {
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages() -> Path:
     """A directory with the packages of ``package.json``, kept from one run to the next."""
-    npm = require("npm")
     require("node")
-    wanted = (HERE / "dashboards" / "package.json").read_text()
-    cache = HERE.parent / ".pytest_cache" / "grafana-types"
-    installed = cache / "node_modules" / ".package.json"
-    if not (installed.is_file() and installed.read_text() == wanted):
-        cache.mkdir(parents=True, exist_ok=True)
-        (cache / "package.json").write_text(wanted)
-        _install(npm, cache)
-        installed.write_text(wanted)
-    return cache
-
-
-def _install(npm: str, directory: Path) -> None:
-    flags = ["--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
-    try:
-        done = subprocess.run(
-            [npm, "install", *flags],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        message = f"npm install ended with {done.returncode}: {done.stderr[-500:]}"
-    except subprocess.TimeoutExpired:
-        message = "npm install took too long"
-    else:
-        if done.returncode == 0:
-            return
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    return npm_packages("dashboards")
 
 
 def _typed(name: str, of: str, value: object) -> str:

@@ -1,0 +1,52 @@
+"""Packages of npm that tests use, kept from one run to the next."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from realparts import require
+
+HERE = Path(__file__).parent
+FLAGS = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
+
+
+def npm_packages(folder: str) -> Path:
+    """A directory whose ``node_modules`` holds what ``tests/<folder>/package.json`` asks for.
+
+    Where they cannot be fetched the test skips, and under CI it fails.
+    """
+    npm = require("npm")
+    wanted = (HERE / folder / "package.json").read_text()
+    cache = HERE.parent / ".pytest_cache" / "npm" / folder
+    installed = cache / "node_modules" / ".package.json"
+    if not (installed.is_file() and installed.read_text() == wanted):
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / "package.json").write_text(wanted)
+        _install(npm, cache)
+        installed.write_text(wanted)
+    return cache
+
+
+def _install(npm: str, directory: Path) -> None:
+    try:
+        done = subprocess.run(
+            [npm, "install", *FLAGS],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        message = f"npm install ended with {done.returncode}: {done.stderr[-500:]}"
+    except subprocess.TimeoutExpired:
+        message = "npm install took too long"
+    else:
+        if done.returncode == 0:
+            return
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
