@@ -237,7 +237,7 @@ def test_each_server_that_needs_attention_names_all_portals_that_lose_it(
     assert rows["object-store", "data"]["portal_name"] == "Data and analytics"
     assert rows["object-store", "data"]["server_name"] == "Object store"
     assert rows["object-store", "data"]["account_name"]
-    assert "portal_name" not in rows["old-search", ""]
+    assert rows["old-search", ""]["portal_name"] == "in no portal"
 
 
 def test_a_server_that_lost_tools_is_among_the_changes(watched: Watched) -> None:

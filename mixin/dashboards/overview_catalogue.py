@@ -53,7 +53,7 @@ def _changes() -> table.Panel:
             "Servers that offer more or fewer tools than when the time range began; a server that "
             "is new, or gone, counts with all of its tools. Red: users lost tools; ask the "
             "server's owner whether that was meant, and look for overrides that fit nothing.",
-            "No change in this time range",
+            "No change since the range began, or its beginning is not known",
         ),
         Look(width=12),
         [query(account_named(changed()), ref="A", as_table=True)],

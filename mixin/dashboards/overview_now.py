@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+
 from exporter.metrics import catalogue as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
@@ -150,7 +152,7 @@ def _attention(thresholds: Thresholds) -> table.Panel:
         ],
     )
     return grouped(
-        panel,
+        panel.sort_by([TableSortByFieldState().display_name("Why")]),
         ("account_id", "account_name", "server_id", "server_name"),
         "portal_name",
         Column(

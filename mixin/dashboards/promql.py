@@ -102,9 +102,10 @@ def in_portals(expr: str) -> str:
 def with_portals(expr: str, *labels: str) -> str:
     """`expr`, a vector by server, once for each of its portals, with ``portal_name``.
 
-    Of its own labels those named are kept. A server in no portal keeps its one series.
+    Of its own labels those named are kept. A server in no portal says so in the place of a name.
     """
-    places = f"({portal_named(one(c.PORTAL_SERVER_INFO))} or on ({SERVER}) {one(c.SERVER_INFO)})"
+    nowhere = f'label_replace({one(c.SERVER_INFO)}, "portal_name", "in no portal", "", "")'
+    places = f"({portal_named(one(c.PORTAL_SERVER_INFO))} or on ({SERVER}) {nowhere})"
     return f"{places} * on ({SERVER}) group_left ({', '.join(labels)}) ({expr})"
 
 
