@@ -14,6 +14,8 @@ from exporter import __version__
 from exporter.assembly import assemble
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
+from exporter.oneshot import expose_once
+from exporter.selftest import check
 from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.app import App
 from exporter.web.server import Server, bind
@@ -30,18 +32,28 @@ def entry_point() -> None:
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT, or do the one thing that was asked for.
 
     Returns:
-        The exit status: 0 when asked to end, 2 for a setting that cannot be used.
+        The exit status: 0 when asked to end, 1 when an account failed in ``--once`` or
+        ``--check``, 2 for a setting that cannot be used.
     """
     try:
         settings = load(argv, environ)
+        configure(settings.log_level, settings.log_format, settings.secrets)
         with _demo(settings) as effective:
-            _serve(effective)
+            return _run(effective)
     except SettingsError as problem:
         sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
         return 2
+
+
+def _run(settings: Settings) -> int:
+    if settings.once:
+        return expose_once(assemble(settings), settings.textfile, sys.stdout)
+    if settings.check:
+        return check(assemble(settings), settings.check_format, sys.stdout)
+    _serve(settings)
     return 0
 
 
@@ -67,7 +79,6 @@ def _demo(settings: Settings) -> Iterator[Settings]:
 
 
 def _serve(settings: Settings) -> None:
-    configure(settings.log_level, settings.log_format, settings.secrets)
     service = assemble(settings)
     app = App(service, telemetry_path=settings.telemetry_path, accounts=service.observed)
     server = Server(
