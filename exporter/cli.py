@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
 from exporter import __version__
-from exporter.assembly import assemble
+from exporter.assembly import Parts
 from exporter.errors import SettingsError
-from exporter.logs import configure, event
+from exporter.logs import KnownSecrets, configure, event
 from exporter.oneshot import expose_once
+from exporter.reload import Reloader, reload_on_hangup
 from exporter.selftest import check
 from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.app import App
@@ -40,20 +42,28 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     try:
         settings = load(argv, environ)
-        configure(settings.log_level, settings.log_format, settings.secrets)
+        known = KnownSecrets(settings.secrets)
+        configure(settings.log_level, settings.log_format, known)
+        if settings.config_check:
+            sys.stdout.write(_verdict(settings))
+            return 0
         with _demo(settings) as effective:
-            return _run(effective)
+            known.hold(effective.secrets)
+            return _run(effective, known, partial(load, argv, environ))
     except SettingsError as problem:
         sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
         return 2
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, known: KnownSecrets, reload: Callable[[], Settings]) -> int:
+    parts = Parts(settings, known.learn)
     if settings.once:
-        return expose_once(assemble(settings), settings.textfile, sys.stdout)
+        return expose_once(parts.service, settings.textfile, sys.stdout)
     if settings.check:
-        return check(assemble(settings), settings.check_format, sys.stdout)
-    _serve(settings)
+        return check(parts.service, settings.check_format, sys.stdout)
+    # The demo's account is not written anywhere.
+    source = (lambda: settings) if settings.demo else reload
+    _serve(settings, parts, Reloader(source, settings, parts, known))
     return 0
 
 
@@ -78,8 +88,9 @@ def _demo(settings: Settings) -> Iterator[Settings]:
         yield msgspec.structs.replace(settings, accounts=(account,), defaults=defaults)
 
 
-def _serve(settings: Settings) -> None:
-    service = assemble(settings)
+def _serve(settings: Settings, parts: Parts, reloader: Reloader) -> None:
+    service = parts.service
+    reload_on_hangup(reloader.reload)
     app = App(service, telemetry_path=settings.telemetry_path, accounts=service.observed)
     server = Server(
         app, [bind(one) for one in settings.listen_addresses], on_stop=lambda: service.stop(GRACE)
@@ -94,6 +105,12 @@ def _serve(settings: Settings) -> None:
     server.run()
     app.close()
     event(LOG, logging.INFO, "stopped")
+
+
+def _verdict(settings: Settings) -> str:
+    number = len(settings.accounts)
+    what = settings.config_file or ("the demo" if settings.demo else "the environment")
+    return f"{what} is valid: {number} account{'' if number == 1 else 's'}\n"
 
 
 def _welcome(url: str, telemetry_path: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import math
 import re
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
@@ -22,6 +23,8 @@ LEVELS = {
     "error": logging.ERROR,
 }
 STRUCK_OUT = "***"
+MOST_LEARNT = 10_000
+"""Secrets remembered that came with time: a rotation a minute for a week."""
 
 # Never chattier than this, whatever the level: below it they report each request and connection,
 # some with headers.
@@ -60,8 +63,55 @@ def event(
     logger.log(level, message, exc_info=exc_info, extra={_FIELDS: fields}, stacklevel=2)
 
 
+class KnownSecrets:
+    """Texts that no line may show; more can be added while lines are written. For any thread.
+
+    Args:
+        texts: known from the start.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._held: set[str] = set()
+        self._learnt: dict[str, None] = {}
+        self._forms: tuple[str, ...] = ()
+        self.hold(texts)
+
+    def hold(self, texts: Iterable[str]) -> None:
+        """Strike these out from now on, for good."""
+        with self._lock:
+            self._held.update(texts)
+            self._forms = self._all_forms()
+
+    def learn(self, text: str) -> None:
+        """Strike this out as well: one of many that follow each other, the newest are kept."""
+        with self._lock:
+            if text in self._learnt or text in self._held:
+                return
+            self._learnt[text] = None
+            if len(self._learnt) > MOST_LEARNT:
+                del self._learnt[next(iter(self._learnt))]
+                self._forms = self._all_forms()
+            else:
+                self._forms = _longest_first({*self._forms, *_forms(text)})
+
+    def strike(self, text: str) -> str:
+        """The text without the secrets."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, STRUCK_OUT)
+        return text
+
+    def _all_forms(self) -> tuple[str, ...]:
+        texts = (*self._held, *self._learnt)
+        return _longest_first({form for text in texts for form in _forms(text)})
+
+
 def configure(
-    level: str, log_format: str, secrets: Iterable[str], stream: TextIO | None = None
+    level: str,
+    log_format: str,
+    secrets: Iterable[str] | KnownSecrets,
+    stream: TextIO | None = None,
 ) -> None:
     """Send all logging of the process to ``stream`` (standard error), in place of a call before.
 
@@ -95,10 +145,15 @@ class LineFormatter(logging.Formatter):
         secrets: texts that are struck out wherever they stand.
     """
 
-    def __init__(self, encode: Callable[[Mapping[str, Any]], str], secrets: Iterable[str]) -> None:
+    def __init__(
+        self,
+        encode: Callable[[Mapping[str, Any]], str],
+        secrets: Iterable[str] | KnownSecrets,
+    ) -> None:
         super().__init__()
         self._encode = encode
-        self._secrets = _striker(secrets)
+        known = secrets if isinstance(secrets, KnownSecrets) else KnownSecrets(secrets)
+        self._strike = known.strike
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line end."""
@@ -120,7 +175,7 @@ class LineFormatter(logging.Formatter):
     def _plain(self, value: object) -> bool | int | float | str:
         if isinstance(value, bool | int | float):
             return value
-        return _paired(self._secrets(value if isinstance(value, str) else str(value)))
+        return _paired(self._strike(value if isinstance(value, str) else str(value)))
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:
@@ -155,13 +210,14 @@ def _quoted(text: str) -> str:
     )
 
 
-def _striker(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Replaces each secret, also as ``repr`` and a URL would show it, the longest first."""
-    forms = {form for one in secrets if one for form in (one, repr(one)[1:-1], quote(one, safe=""))}
-    if not forms:
-        return lambda text: text
-    pattern = re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
-    return lambda text: pattern.sub(STRUCK_OUT, text)
+def _forms(secret: str) -> set[str]:
+    """A secret as it is, and as ``repr`` and a URL would show it."""
+    return {secret, repr(secret)[1:-1], quote(secret, safe="")} - {""}
+
+
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    """So that no rest of a longer one is left where it holds a shorter one."""
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _paired(text: str) -> str:

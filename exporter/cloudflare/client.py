@@ -122,7 +122,8 @@ class Client:
         try:
             return HeaderAuth(self._headers())
         except SettingsError as problem:  # says which file, and nothing of what it holds
-            raise ListingError(Reason.AUTH, str(problem)) from None
+            hint = "mend the file; it is read again at the next scrape"
+            raise ListingError(Reason.AUTH, str(problem), hint=hint) from None
 
     def _fetch(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
         """One page, tried again where it failed in passing and there is time."""

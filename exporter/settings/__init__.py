@@ -1,5 +1,6 @@
 """Flags, environment and file become one frozen value, or one line that says what to mend."""
 
+from exporter.settings.effective import effective
 from exporter.settings.flags import ENVIRONMENT, FLAGS, Flag, Variable
 from exporter.settings.load import load
 from exporter.settings.secret import SecretReader
@@ -24,5 +25,6 @@ __all__ = [
     "SecretReader",
     "Settings",
     "Variable",
+    "effective",
     "load",
 ]

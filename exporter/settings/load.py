@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
-from exporter.settings.accounts import account_from
+from exporter.settings.accounts import ACCOUNT_VARIABLES, account_from
+from exporter.settings.file import accounts_from_file
 from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
 from exporter.settings.parsers import base_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
@@ -63,7 +64,12 @@ def _accounts(
     if not file:
         account, notices = account_from(variables, defaults)
         return (account,), notices
-    raise NotImplementedError
+    accounts, notices = accounts_from_file(file, defaults)
+    unused = [name for name in ACCOUNT_VARIABLES if name in variables]
+    if unused:
+        beside = f"{', '.join(unused)}: not used, since a configuration file has the accounts"
+        notices = (beside, *notices)
+    return accounts, notices
 
 
 class _Given:
@@ -135,9 +141,11 @@ def _check_offset(accounts: Sequence[Account], values: Mapping[str, Any], given:
     offset = values["scrape_timeout_offset"]
     for account in accounts:
         if offset >= account.timeout:
+            name = given.origin("scrape_timeout_offset")
+            whose = f" of account {account.name!a}" if values["config_file"] else ""
             raise SettingsError(
-                f"{given.origin('scrape_timeout_offset')}: {offset:g} s is not below the scrape "
-                f"time-out of {account.timeout:g} s; lower it, or raise --scrape.timeout"
+                f"{name}: {offset:g} s is not below the scrape time-out of {account.timeout:g} s"
+                f"{whose}; lower it, or raise --scrape.timeout"
             )
 
 

@@ -25,10 +25,11 @@ LONGEST_UNIX_PATH = 107
 OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
 SHOWN = 60
 
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
-_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|)")
+_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|w)")
+_NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
@@ -80,10 +81,21 @@ def seconds(text: str) -> float:
 
 def seconds_or_zero(text: str) -> float:
     """A time, zero allowed."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{shown(text)} is not a time; use a number of seconds such as 9 or 0.5")
-    return float(found[1]) * _SECONDS[found[2]]
+    try:
+        return float(text) if _NUMBER.fullmatch(text) else _duration(text)
+    except ValueError:
+        complaint = f"{shown(text)} is not a time; use a number of seconds such as 9 or 0.5"
+        raise ValueError(complaint) from None
+
+
+def _duration(text: str) -> float:
+    """Prometheus' form: ``30s``, ``1h30m``; each unit once, the larger ones first."""
+    parts = _DURATION.findall(text)
+    order = [list(_SECONDS).index(unit) for _, unit in parts]
+    whole = "".join(number + unit for number, unit in parts) == text
+    if not parts or not whole or order != sorted(set(order), reverse=True):
+        raise ValueError("not a duration")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def size(text: str) -> int:
@@ -187,6 +199,23 @@ def base_url(text: str) -> str:
         raise ValueError("has a user or password before the host; leave that out")
     if "?" in text or "#" in text:
         raise ValueError("has a query or a fragment; end it with the path, such as /client/v4")
+    return text.rstrip("/")
+
+
+def proxy_url(text: str) -> str:
+    """The URL of an HTTP proxy, user and password allowed; an error never shows it."""
+    scheme, _, rest = text.partition("://")
+    user, _, address = rest.rpartition("@")
+    if re.search(r"[/?#@]", user):
+        raise ValueError(
+            "has a /, ?, # or @ in its user or password; write it as %2F, %3F, %23, %40"
+        )
+    try:
+        path = urlsplit(base_url(f"{scheme}://{address}")).path
+    except ValueError:
+        path = "unknown"
+    if path or re.search(r"[^!-~]", user):
+        raise ValueError("is not the URL of an HTTP proxy; use http://HOST:PORT")
     return text.rstrip("/")
 
 

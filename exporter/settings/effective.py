@@ -1,0 +1,58 @@
+"""The configuration in use, as YAML in the form of the file and without its secrets."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+from exporter.settings.values import Account, Secret, Settings
+
+HIDDEN = "<hidden>"
+
+
+def effective(settings: Settings) -> str:
+    """Each account with everything that holds for it, wherever that was said.
+
+    Every secret is shown as ``<hidden>``: tokens, keys, the e-mail address that goes with a key,
+    and the user of a proxy.
+    """
+    accounts = [_account(account) for account in settings.accounts]
+    return yaml.safe_dump({"accounts": accounts}, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _account(account: Account) -> dict[str, object]:
+    proxy = {"proxy_url": _hidden_user(account.proxy_url)} if account.proxy_url else {}
+    authorities = {"ca_file": account.ca_file} if account.ca_file else {}
+    return {
+        "name": account.name,
+        "account_id": account.account_id,
+        **_credentials(account),
+        "base_url": account.base_url,
+        "timeout": account.timeout,
+        "per_page": account.per_page,
+        "parallel_pages": account.parallel_pages,
+        "max_response_size": account.max_response_bytes,
+        "collectors": {"servers": account.collect_servers},
+        "cache_ttl": account.cache_ttl,
+        **proxy,
+        **authorities,
+    }
+
+
+def _credentials(account: Account) -> dict[str, str]:
+    credentials = account.credentials
+    if credentials.token is not None:
+        return _secret("api_token", credentials.token)
+    key = _secret("api_key", credentials.key or Secret())
+    return {"email": HIDDEN, **key}
+
+
+def _secret(name: str, secret: Secret) -> dict[str, str]:
+    return {f"{name}_file": secret.file} if secret.file else {name: HIDDEN}
+
+
+def _hidden_user(url: str) -> str:
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{HIDDEN}@{host}" if at and user else host))
