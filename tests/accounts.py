@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from exporter.errors import ListingError
 from exporter.model import (
@@ -21,7 +22,7 @@ ID = "0123456789abcdef0123456789abcdef"
 
 HOSTILE = (
     "<script>document.title='owned';alert(1)</script>",
-    "\"><img src=x onerror=\"alert(2)\"><a href='javascript:alert(3)'>x</a>",
+    '"><img src=x onerror="alert(2)"><a href=\'javascript:alert(3)\'>x</a>',
     "{{ 7 * 7 }}{% raw %}</style></title></table><style>body{display:none}</style>",
     "a" * 350,
     "\u202eright-to-left override \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
@@ -64,11 +65,11 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
     """The account of these portals, and of servers in none."""
     attached = [one for item in portals for one in item.servers]
     servers = {one.id: one for one in (*attached, *alone)}
+    homes = Counter(one.id for one in attached)
     return Inventory(
         portals=portals,
         servers=tuple(
-            AccountServer(servers[identity], sum(one.id == identity for one in attached))
-            for identity in sorted(servers)
+            AccountServer(servers[identity], homes[identity]) for identity in sorted(servers)
         ),
     )
 
