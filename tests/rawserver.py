@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 Handler = Callable[[socket.socket, str], None]
 """Answers one request, given its head as text; the connection is closed afterwards."""
@@ -30,12 +30,15 @@ class RawServer:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/client/v4"
 
-    def __enter__(self) -> RawServer:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.closed.set()
         for sock in (self._listener, *self._open):
@@ -74,10 +77,8 @@ def answer(
 ) -> bytes:
     """A whole answer; ``length`` where the header is to lie."""
     size = len(body) if length is None else length
-    return (
-        f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n".encode()
-        + body
-    )
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n"
+    return head.encode() + body
 
 
 def sends(data: bytes) -> Handler:
