@@ -14,6 +14,7 @@ from mixin.dashboards.promql import (
     PORTAL,
     SERVER,
     account_named,
+    attached,
     count,
     in_portals,
     one,
@@ -78,11 +79,12 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         number(
             Text(
                 "Failing",
-                "Servers in error, or whose authorisation has lapsed: their users lose the tools. "
-                "When it is red, find them in the table below and follow the link.",
+                "Servers in portals that are in error, or whose authorisation has lapsed: their "
+                "users lose the tools. When it is red, find them in the table below and follow the "
+                "link.",
             ),
             _look((1, states.BAD)),
-            count(in_portals(health.FAILING)),
+            count(attached(health.FAILING)),
         ),
         number(
             Text(
@@ -91,7 +93,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
                 "for the next sync, about two hours; if it lasts, ask the server's owner.",
             ),
             _look((1, states.TRANSIENT)),
-            count(in_portals(health.RETRYABLE)),
+            count(attached(health.RETRYABLE)),
         ),
         number(
             Text(
@@ -100,7 +102,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
                 "with manual OAuth a user, must log in to them.",
             ),
             _look((1, states.WAITING)),
-            count(in_portals(health.WAITING)),
+            count(attached(health.WAITING)),
         ),
         number(
             Text(
@@ -109,7 +111,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
                 "alert allows. Start a sync in the product's dashboard and see what it says.",
             ),
             _look((1, states.STALE)),
-            count(in_portals(health.stale(thresholds))),
+            count(attached(health.stale(thresholds))),
         ),
         number(
             Text(
@@ -119,7 +121,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
                 "No server is synced",
             ),
             _look((stale_after, states.STALE), unit="s"),
-            f"max({in_portals(health.SYNCED)})",
+            f"max({attached(health.SYNCED)})",
         ),
     )
 
@@ -128,7 +130,7 @@ def _attention(thresholds: Thresholds) -> table.Panel:
     trouble = health.trouble(thresholds)
 
     def by_portal(expr: str) -> str:
-        named = account_named(server_named(in_portals(expr)))
+        named = account_named(server_named(expr))
         return with_portals(named, "account_name", "server_name")
 
     troubled = f"and on ({SERVER}) ({trouble})"
@@ -141,7 +143,8 @@ def _attention(thresholds: Thresholds) -> table.Panel:
             "Servers that need attention",
             "One row for each server that is not well, the most urgent kind first. Alert since: "
             "when its alert began to count, where the shipped rules are loaded. Follow the "
-            "server's name to its history; the runbook of the alert says what to do.",
+            "server's name to its history; the runbook of the alert says what to do. A server in "
+            "no portal is left out: nobody loses it.",
             "No server needs attention",
         ),
         Look(height=9),
@@ -173,10 +176,10 @@ def _attention(thresholds: Thresholds) -> table.Panel:
 def _portals(thresholds: Thresholds) -> table.Panel:
     stale_after = thresholds.sync_stale_seconds
     this = link(OVERVIEW_UID, account="account_id", portal="Portal ID")
-    attached = f"sum by ({PORTAL}) ({one(c.PORTAL_SERVERS, by=('auth_type',))})"
+    servers = f"sum by ({PORTAL}) ({one(c.PORTAL_SERVERS, by=('auth_type',))})"
     exposed = f"sum by ({PORTAL}) ({one(c.PORTAL_SERVER_EXPOSED_TOOLS)})"
     values = (
-        account_named(portal_named(attached, "hostname")),
+        account_named(portal_named(servers, "hostname")),
         one(c.PORTAL_SERVERS_WITH_ERROR),
         one(c.PORTAL_SERVERS_RETRYABLE),
         exposed,

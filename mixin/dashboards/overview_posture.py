@@ -8,7 +8,15 @@ from exporter.metrics import catalogue as c
 from mixin.dashboards import states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import Look, Text, grid, number, query, steps
-from mixin.dashboards.promql import SERVER, account_named, count, in_portals, one, server_named
+from mixin.dashboards.promql import (
+    SERVER,
+    account_named,
+    attached,
+    count,
+    in_portals,
+    one,
+    server_named,
+)
 from mixin.dashboards.tables import Column, columns, link
 from mixin.thresholds import SERVER_UID
 
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table
 
 UNAUTHENTICATED = one(c.SERVER_INFO, 'auth_type="unauthenticated"')
-ATTACHED = f"({UNAUTHENTICATED} and on ({SERVER}) {one(c.PORTAL_SERVER_INFO)})"
+OPEN = f"({attached(UNAUTHENTICATED)})"
 AROUND = f"({one(c.SERVER_GATEWAY)} == 0)"
 LOOK = Look(unit="short", steps=steps((1, states.STALE)), width=6, height=4)
 
@@ -35,7 +43,7 @@ def _counts() -> tuple[stat.Panel, ...]:
                 "knows the address reaches them; ask the owner to protect them.",
             ),
             LOOK,
-            count(in_portals(ATTACHED)),
+            count(OPEN),
         ),
         number(
             Text(
@@ -72,8 +80,8 @@ def _enforced() -> str:
 
 
 def _servers() -> table.Panel:
-    reported = f"({one(c.SERVER_GATEWAY)} and on ({SERVER}) {ATTACHED})"
-    silent = f"2 * {ATTACHED}"
+    reported = f"({one(c.SERVER_GATEWAY)} and on ({SERVER}) {OPEN})"
+    silent = f"2 * {OPEN}"
     found = in_portals(f"{AROUND} or {reported} or {silent}")
     expr = account_named(server_named(found, "auth_type", "hostname"))
     detail = link(SERVER_UID, account="account_id", server="Server ID")

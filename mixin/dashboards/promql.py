@@ -99,13 +99,17 @@ def in_portals(expr: str) -> str:
     return f"({expr}) and on ({SERVER}) ({attached} or {anywhere})"
 
 
+def attached(expr: str) -> str:
+    """`expr`, a vector by server, for servers in one of the chosen portals: those with users."""
+    return f"({expr}) and on ({SERVER}) {select(c.PORTAL_SERVER_INFO)}"
+
+
 def with_portals(expr: str, *labels: str) -> str:
     """`expr`, a vector by server, once for each of its portals, with ``portal_name``.
 
-    Of its own labels those named are kept. A server in no portal says so in the place of a name.
+    Of its own labels those named are kept.
     """
-    nowhere = f'label_replace({one(c.SERVER_INFO)}, "portal_name", "in no portal", "", "")'
-    places = f"({portal_named(one(c.PORTAL_SERVER_INFO))} or on ({SERVER}) {nowhere})"
+    places = portal_named(one(c.PORTAL_SERVER_INFO))
     return f"{places} * on ({SERVER}) group_left ({', '.join(labels)}) ({expr})"
 
 
