@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import http.client
 import logging
+import re
 import select
 import signal
 import socket
@@ -17,6 +18,7 @@ import threading
 import time
 from concurrent.futures import Future
 from contextlib import ExitStack
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,10 +128,19 @@ def start() -> Iterator[Callable[..., Running]]:
     """``start(source, telemetry_path=..., **server options)`` serves it until the test ends."""
     with ExitStack() as cleanup:
 
-        def run(source: Listings, *, telemetry_path: str = "/metrics", **options: Any) -> Running:
+        def run(
+            source: Listings,
+            *,
+            telemetry_path: str = "/metrics",
+            send_buffer: int | None = None,
+            **options: Any,
+        ) -> Running:
             app = App(source, telemetry_path=telemetry_path)
             cleanup.callback(app.close)
-            running = Running(Server(app, [bind(ListenAddress("127.0.0.1", 0))], **options))
+            listening = bind(ListenAddress("127.0.0.1", 0))
+            if send_buffer:  # connections inherit it
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            running = Running(Server(app, [listening], **options))
             cleanup.callback(running.stop)
             return running
 
@@ -358,8 +369,9 @@ def test_the_first_page_links_and_escapes_and_runs_nothing(
     assert status == 200
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["content-security-policy"].startswith("default-src 'none';")
-    assert b'href="./m&#x27;&amp;x"' in body
-    assert b'href="./-/healthy"' in body
+    links = [unescape(one) for one in re.findall(r'href="(\./[^"]*)"', body.decode())]
+    assert links == ["./m'&x", "./-/healthy", "./-/ready"]
+    assert b"m'&x" not in body
     assert b"<script" not in body
     assert running.ask("/m'&x")[2] == b"up 1\n"
     assert running.ask("/metrics")[0] == 404
@@ -417,6 +429,28 @@ def test_two_hundred_waiting_scrapes_hold_no_thread_and_all_get_their_answer(
         for connection in connections:
             assert answer(connection) == (200, b"up 1\n")
         assert threading.active_count() <= before + 2
+
+
+def test_text_that_takes_long_to_make_holds_up_nothing_but_itself(
+    served: Running, source: Listings
+) -> None:
+    go_on = threading.Event()
+
+    def slow(scrape: str) -> bytes:
+        assert go_on.wait(10)
+        return scrape.encode()
+
+    source.body = slow
+    with ExitStack() as cleanup:
+        connections = [cleanup.enter_context(served.connect()) for _ in range(10)]
+        for connection in connections:
+            connection.sendall(GET)
+        eventually(lambda: len(source.exposed) == 2, "as many as may be made at a time")
+        assert served.ask("/-/healthy")[0] == 200
+        assert len(source.exposed) == 2
+        go_on.set()
+        for connection in connections:
+            assert answer(connection) == (200, b"up 1\n")
 
 
 def test_a_client_that_leaves_ends_neither_the_listing_nor_costs_an_exposition(
@@ -526,6 +560,29 @@ def test_a_reader_that_takes_nothing_is_hung_up_on(
     assert running.ask("/-/healthy")[0] == 200
 
 
+def test_the_last_bytes_must_be_taken_too(start: Callable[..., Running], source: Listings) -> None:
+    source.body = lambda _: b"x" * 40_000  # one piece, more than the kernels' buffers take
+    running = start(source, stall_timeout=0.3, send_buffer=4096)
+    with slow_reader(running) as connection:
+        eventually(lambda: source.exposed, "an answer")
+        select.select([], [], [], 1.0)
+        assert len(eof_within(connection, 10)) < 40_000
+
+
+def test_a_reader_that_pauses_and_goes_on_keeps_its_connection(
+    start: Callable[..., Running], source: Listings
+) -> None:
+    source.body = lambda _: b"x" * 40_000
+    running = start(source, stall_timeout=1.0, send_buffer=4096)
+    with slow_reader(running) as connection:
+        eventually(lambda: source.exposed, "an answer")
+        select.select([], [], [], 0.2)
+        assert answer(connection) == (200, b"x" * 40_000)
+        assert not select.select([connection], [], [], 1.2)[0]
+        connection.sendall(GET)
+        assert answer(connection) == (200, b"x" * 40_000)
+
+
 def test_a_reader_that_is_slow_but_reads_gets_everything(
     start: Callable[..., Running], source: Listings
 ) -> None:
@@ -544,32 +601,32 @@ def test_a_reader_that_is_slow_but_reads_gets_everything(
         assert time.monotonic() - began > 1.9
 
 
-def test_a_large_body_goes_out_in_pieces() -> None:
-    source = Listings()
-    source.body = lambda _: b"x" * (2 * PIECE + 1)
-    app = App(source)
+def asgi_messages(app: App[str], method: str) -> list[Any]:
+    """What the application sends for a scrape, without a server in between."""
     sent: list[Any] = []
     inbox = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Any:
-        if inbox:
-            return inbox.pop()
-        return await asyncio.Event().wait()
+        return inbox.pop() if inbox else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/metrics",
-        "query_string": b"",
-        "headers": [],
-    }
-    asyncio.run(app(scope, receive, send))
+    scope = {"type": "http", "method": method, "path": "/metrics", "query_string": b""}
+    asyncio.run(app({**scope, "headers": []}, receive, send))
+    return sent
+
+
+def test_a_large_body_goes_out_in_pieces_and_to_head_not_at_all() -> None:
+    source = Listings()
+    source.body = lambda _: b"x" * (2 * PIECE + 1)
+    app = App(source)
+    head, *body = asgi_messages(app, "GET")
+    assert [len(message["body"]) for message in body] == [PIECE, PIECE, 1]
+    assert [message["more_body"] for message in body] == [True, True, False]
+    no_body = {"type": "http.response.body", "body": b"", "more_body": False}
+    assert asgi_messages(app, "HEAD") == [head, no_body]
     app.close()
-    assert [len(message["body"]) for message in sent[1:]] == [PIECE, PIECE, 1]
-    assert [message["more_body"] for message in sent[1:]] == [True, True, False]
 
 
 # --- sockets -----------------------------------------------------------------------------------
@@ -726,7 +783,7 @@ def program(tmp_path: Path) -> Iterator[Callable[[str], tuple[Program, socket.so
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(
     "on_stop",
-    [ANSWER, f"{ANSWER}; import time; time.sleep(1)", f"{ANSWER}; 1 / 0"],
+    [ANSWER, "listing.set_result('up 1'); threading.Event().wait(60)", f"{ANSWER}; 1 / 0"],
     ids=["quick", "blocking", "failing"],
 )
 def test_a_signal_ends_the_process_with_0_and_the_scrape_under_way_is_answered(
