@@ -83,7 +83,7 @@ def failure(
     reason = _reason(status, codes)
     return ListingError(
         reason,
-        strike(_describe(status, headers, messages)),
+        _describe(status, headers, messages, strike),
         hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), None),
         transient=reason is Reason.UPSTREAM_5XX and retry_after is None,
         retry_after=retry_after,
@@ -112,17 +112,23 @@ def _code(message: ApiMessage) -> int | None:
         return None
 
 
-def _describe(status: int, headers: Mapping[str, str], messages: list[ApiMessage]) -> str:
+def _describe(
+    status: int,
+    headers: Mapping[str, str],
+    messages: list[ApiMessage],
+    strike: Callable[[str], str],
+) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return f"the API answered HTTP {status}, a redirect; redirects are never followed"
     texts = "; ".join(
-        f"{_code(message) or 'no code'}: {str(message.message)[:LONGEST_TEXT]}"
+        # Struck before it is cut, since half a secret is not recognised any more.
+        f"{_code(message) or 'no code'}: {strike(str(message.message))[:LONGEST_TEXT]}"
         for message in messages[:3]
     )
     if texts:
         return f"the API answered HTTP {status}: {texts}"
     kind = headers.get("Content-Type", "") or "no content type"
-    return f"the API answered HTTP {status} without an error of its own ({kind[:60]})"
+    return f"the API answered HTTP {status} without an error of its own ({strike(kind)[:60]})"
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

@@ -129,13 +129,14 @@ class Transport:
         auth: AuthBase,
         seen: _Seen,
     ) -> Answer:
-        if budget.expired:
+        seconds = budget.remaining
+        if not seconds:  # requests would call that a mistake of its caller
             raise _timed_out()
         with self._session.get(
             url,
             params=params,
             auth=auth,  # as auth=, or a line in ~/.netrc would replace it
-            timeout=budget.remaining,
+            timeout=seconds,
             stream=True,
             allow_redirects=False,
             **self._options,

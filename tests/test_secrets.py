@@ -1,0 +1,243 @@
+"""The credentials travel in a header of each request, and are seen nowhere else."""
+
+from __future__ import annotations
+
+import pprint
+import re
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.budget import Budget
+from exporter.cloudflare.client import Client, Endpoint
+from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
+from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.transport import Route, Transport
+from exporter.errors import ListingError
+from exporter.metrics.telemetry import Telemetry
+from exporter.model import Inventory
+from exporter.settings import SecretReader, load
+from processes import RunningExporter, get
+from rawserver import Handler, RawServer, answer, listing, portal, refusal, sends
+from serving import collector_of, service_of, serving
+from watching import ACCOUNT_ID, scrape, service_for, value
+
+TOKEN = "Qx7vR2mLp9-tZk4Wc_Yb6NsHd3GfJ8uEaViOyTqB"
+KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765"
+EMAIL = "ops@example.com"
+PIECE = 8
+"""No part of a secret as long as this may be seen."""
+
+
+def environ(base_url: str, kind: str) -> dict[str, str]:
+    credentials = {
+        "token": {"CLOUDFLARE_API_TOKEN": TOKEN},
+        "key": {"CLOUDFLARE_EMAIL": EMAIL, "CLOUDFLARE_API_KEY": KEY},
+    }
+    return {
+        "CLOUDFLARE_BASE_URL": base_url,
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
+        "CLOUDFLARE_API_TOKEN": "",
+        **credentials[kind],
+    }
+
+
+SECRETS = {"token": TOKEN, "key": KEY}
+both_kinds = pytest.mark.parametrize("kind", SECRETS)
+
+
+def seen_in(text: str) -> list[str]:
+    """Parts of the secrets that the text shows."""
+    pieces = (one[i : i + PIECE] for one in SECRETS.values() for i in range(len(one) - PIECE + 1))
+    return [piece for piece in pieces if piece in text]
+
+
+def test_this_file_notices_a_part_of_a_secret() -> None:
+    assert seen_in(f"x{TOKEN[3:12]}x") == [TOKEN[3:11], TOKEN[4:12]]
+    assert seen_in(f"nothing {ACCOUNT_ID} {EMAIL}") == []
+
+
+# --- answers that repeat the credentials -------------------------------------------------------
+
+
+def echo(status: str, say: Callable[[str], bytes], headers: str = "") -> Handler:
+    """Repeats the credentials of the request in its answer."""
+
+    def handle(connection: socket.socket, head: str) -> None:
+        found = re.search(r"(?:Bearer|X-Auth-Key:) (\S+)", head)
+        assert found
+        sent = answer(say(found[1]), status, headers.format(secret=found[1]))
+        connection.sendall(sent)
+
+    return handle
+
+
+ECHOES: dict[str, Handler] = {
+    "in a message": echo("400 Bad Request", lambda one: refusal(6003, f"Bad header: Bearer {one}")),
+    "in a message of a 200": echo("200 OK", lambda one: refusal(1234, one)),
+    "twice": echo("403 Forbidden", lambda one: refusal(10000, f"{one} and {one}")),
+    "where a long message is cut": echo(
+        "400 Bad Request", lambda one: refusal(1234, "x" * (200 - len(one) // 2) + one)
+    ),
+    "in HTML": echo("502 Bad Gateway", lambda one: f"<p>Authorization: {one}</p>".encode()),
+    "in what is not JSON": echo("200 OK", lambda one: f'{{"{one}": '.encode()),
+    "in a redirect": echo("302 Found", lambda _: b"", "Location: /login?token={secret}\r\n"),
+    "in the content type": echo("500 Error", lambda _: b"", "Content-Type: text/{secret}\r\n"),
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("handler", ECHOES.values(), ids=ECHOES)
+def test_an_answer_that_repeats_the_credentials_shows_them_nowhere(
+    handler: Handler, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        RawServer(handler) as api,
+        serving(service_for(api.base_url, environ=environ(api.base_url, kind))) as url,
+    ):
+        pages = [get(f"{url}{path}").text for path in ("/metrics", "/")]
+        assert SECRETS[kind] in api.heads[0], "they were sent"
+    assert value(pages[0], "cloudflare_mcp_up") == 0
+    for page in pages:
+        assert seen_in(page) == []
+    assert seen_in(str([vars(record) for record in caplog.records])) == []
+
+
+# --- failures and their tracebacks -------------------------------------------------------------
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that led to it."""
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None:
+            yield one
+            waiting += [one.__cause__, one.__context__]
+
+
+FAILURES = {
+    "refused": answer(refusal(10000), "403 Forbidden"),
+    "closed": b"",
+    "not HTTP": b"SSH-2.0\r\n",
+    "cut short": answer(b"{", length=500),
+    "bad gzip": answer(b"x", headers="Content-Encoding: gzip\r\n"),
+    "not JSON": answer(b"<html>"),
+    "a list": answer(b"[]"),
+    "a redirect": answer(b"", "302 Found", "Location: http://127.0.0.1:1/\r\n"),
+}
+
+
+@both_kinds
+@pytest.mark.parametrize("sent", FAILURES.values(), ids=FAILURES)
+def test_no_failure_nor_its_traceback_shows_the_credentials(sent: bytes, kind: str) -> None:
+    with RawServer(sends(sent)) as api:
+        service = service_for(api.base_url, environ=environ(api.base_url, kind))
+        (outcome,) = service.begin(None).result(20).accounts
+    failure = outcome.failure
+    assert failure is not None
+    shown = "".join(traceback.format_exception(failure))
+    shown += "".join(f"{one} {one!r} {one.args}" for one in chain(failure))
+    assert seen_in(shown) == []
+    assert seen_in(repr(outcome)) == []
+
+
+def test_a_bug_that_holds_the_credentials_shows_them_on_no_page() -> None:
+    def list_account(_: Budget) -> Inventory:
+        raise RuntimeError(f"Bearer {TOKEN} {KEY}")
+
+    with serving(service_of(collector_of(list_account))) as url:
+        for path in ("/metrics", "/"):
+            assert seen_in(get(f"{url}{path}").text) == []
+
+
+def test_the_password_of_a_proxy_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RawServer(sends(answer(b"", "407 Proxy Authentication Required"))) as proxy:
+        address = proxy.base_url.removeprefix("http://").removesuffix("/client/v4")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://user:{KEY}@{address}")
+        for scheme in ("http", "https"):
+            text = scrape(service_for(f"{scheme}://api.example.invalid/client/v4"))
+            assert seen_in(text) == []
+        assert len(proxy.heads) >= 2
+    assert seen_in(str([vars(record) for record in caplog.records])) == []
+
+
+# --- what objects say of themselves ------------------------------------------------------------
+
+
+@both_kinds
+def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
+    settings = load([], environ("http://127.0.0.1:1/client/v4", kind))
+    account = settings.accounts[0]
+    secret = account.credentials.token or account.credentials.key
+    assert secret is not None
+    reader = SecretReader(secret, kind)
+    headers = token_headers(reader) if kind == "token" else key_headers(EMAIL, reader)
+    telemetry = Telemetry(ACCOUNT_ID)
+    endpoint = Endpoint(account.base_url, ACCOUNT_ID, 20, 4, 1000)
+    holders: list[object] = [
+        settings,
+        account,
+        account.credentials,
+        secret,
+        reader,
+        headers,
+        HeaderAuth(headers()),
+        Client(endpoint, headers, Pause(), telemetry),
+        Transport(1000, telemetry, Route()),
+        service_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
+    ]
+    assert SECRETS[kind] in str(headers()), "they hold it"
+    for holder in holders:
+        for shown in (repr(holder), str(holder), f"{holder}", pprint.pformat([holder])):
+            assert seen_in(shown) == [], type(holder)
+
+
+def test_a_refused_request_that_is_remembered_shows_no_credentials() -> None:
+    pause = Pause()
+    auth = HeaderAuth({"Authorization": f"Bearer {TOKEN}"})
+    with RawServer(sends(answer(refusal(10000), "403 Forbidden"))) as api:
+        service = service_for(api.base_url)
+        scrape(service)
+        (outcome,) = service.begin(None).result(10).accounts
+    assert isinstance(outcome.failure, ListingError)
+    assert "left alone" in str(outcome.failure)
+    assert seen_in(f"{pause!r} {auth!r} {outcome!r}") == []
+
+
+# --- the real command --------------------------------------------------------------------------
+
+
+@both_kinds
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_the_command_shows_no_credentials_at_its_most_talkative(
+    form: str, kind: str, run_exporter: Callable[..., RunningExporter]
+) -> None:
+    secret = SECRETS[kind]
+    replies = [
+        answer(listing([portal("a"), 5])),
+        answer(refusal(1234, f"bad: {secret}")),
+        answer(f"<html>{secret}".encode()),
+        answer(b"", "404 Not Found", f"Content-Type: text/{secret}\r\n"),
+        answer(refusal(10000, f"Bearer {secret}"), "403 Forbidden"),
+    ]
+    waiting = list(replies)
+    with RawServer(lambda peer, _: peer.sendall(waiting.pop(0))) as api:
+        flags = ("--log.level=debug", f"--log.format={form}", "--scrape.timeout=5")
+        exporter = run_exporter(*flags, env=environ(api.base_url, kind))
+        process = Path(f"/proc/{exporter.process.pid}")
+        for _ in replies:
+            for path in ("/metrics", "/", "/nothing"):
+                assert seen_in(get(f"{exporter.url}{path}").text) == []
+        assert all(secret in head for head in api.heads)
+        assert len(api.heads) == len(replies)
+        assert seen_in((process / "cmdline").read_text()) == []
+    assert exporter.stop() == 0
+    assert "listing failed" in exporter.log
+    assert seen_in(exporter.log) == []
