@@ -153,3 +153,28 @@ class Prometheus(Child):
         """An instant query's series: labels, ``__name__`` included, and value."""
         result = self.api("query", query=expression)["result"]
         return [(series["metric"], float(series["value"][1])) for series in result]
+
+
+class Alertmanager(Child):
+    """An Alertmanager with its data in ``home``; ``url`` is its root."""
+
+    url: str
+
+    def __init__(self, program: str, home: Path, config: Path) -> None:
+        super().__init__(
+            [
+                program,
+                f"--config.file={config}",
+                f"--storage.path={home / 'data'}",
+                "--web.listen-address=127.0.0.1:0",
+                "--cluster.listen-address=",
+            ],
+            home / "alertmanager.log",
+            bare_environment(home),
+        )
+
+    def await_ready(self) -> None:
+        """Wait until it serves; ``url`` is known from then on."""
+        address = self.logged(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)')[1]
+        self.url = f"http://{address}"
+        eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Alertmanager")

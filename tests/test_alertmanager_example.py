@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from processes import Child, bare_environment, eventually, get
+from processes import Alertmanager, eventually, get
 from promtool import RULES, alert_names, rules
 from realparts import require
 
@@ -19,26 +19,11 @@ EXAMPLE = RULES / "alertmanager.example.yml"
 Labels = dict[str, str]
 
 
-class Alertmanager(Child):
-    """An Alertmanager with the example; ``url`` is its root."""
+class Example(Alertmanager):
+    """An Alertmanager with the example."""
 
     def __init__(self, home: Path) -> None:
-        super().__init__(
-            [
-                require("prometheus-alertmanager"),
-                f"--config.file={EXAMPLE}",
-                f"--storage.path={home / 'data'}",
-                "--web.listen-address=127.0.0.1:0",
-                "--cluster.listen-address=",
-            ],
-            home / "alertmanager.log",
-            bare_environment(home),
-        )
-
-    def await_ready(self) -> None:
-        address = self.logged(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)')[1]
-        self.url = f"http://{address}"
-        eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Alertmanager")
+        super().__init__(require("prometheus-alertmanager"), home, EXAMPLE)
 
     def fire(self, *alerts: Labels) -> None:
         with requests.Session() as session:
@@ -62,8 +47,8 @@ class Alertmanager(Child):
 
 
 @pytest.fixture
-def alertmanager(tmp_path: Path) -> Iterator[Alertmanager]:
-    running = Alertmanager(tmp_path)
+def alertmanager(tmp_path: Path) -> Iterator[Example]:
+    running = Example(tmp_path)
     try:
         running.await_ready()
         yield running
@@ -138,7 +123,7 @@ ACCOUNT = {"account_id": "a1"}
     ],
 )
 def test_one_alert_keeps_the_other_quiet_and_no_more(
-    alertmanager: Alertmanager, source: Labels, target: Labels, other: Labels
+    alertmanager: Example, source: Labels, target: Labels, other: Labels
 ) -> None:
     expected = {
         source["alertname"]: False,
@@ -149,7 +134,7 @@ def test_one_alert_keeps_the_other_quiet_and_no_more(
     eventually(lambda: alertmanager.inhibited() == expected, f"inhibition {expected}")
 
 
-def test_a_dead_portal_arrives_together_with_its_servers(alertmanager: Alertmanager) -> None:
+def test_a_dead_portal_arrives_together_with_its_servers(alertmanager: Example) -> None:
     portal = firing("CloudflareMCPPortalNoHealthyServer", **PORTAL)
     servers = [
         firing("CloudflareMCPServerError", account_id="a1", server_id=server)

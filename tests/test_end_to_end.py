@@ -1,0 +1,222 @@
+"""From a broken server to the notification and back: simulator, exporter, Prometheus, Alertmanager.
+
+Everything but the webhook is the real program. Time is shortened through the thresholds of the
+rules and the intervals of the two servers; the rules themselves are rendered as they ship.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.simulator.fleet import Fleet, fleet
+from exporter.simulator.server import Simulator
+from processes import ROOT, Alertmanager, Prometheus, RunningExporter, eventually
+from realparts import require
+
+SHORT = {
+    "gap_window": "10s",
+    "reason_window": "10s",
+    "reauthorisation_for": "1s",
+    "keep_firing_for": "1s",
+    # These must be shorter than what holds the state of an account that cannot be listed.
+    "access_denied_for": "5s",
+    "rate_limited_for": "5s",
+    "listing_failing_for": "5s",
+    "runbook_base_url": "https://runbooks.example.com",
+    "dashboard_base_url": "https://grafana.example.com",
+}
+
+
+class Breakable:
+    """Two portals that share a server, whose admin's login can lapse and be renewed."""
+
+    def __init__(self) -> None:
+        self._fleet: Fleet = fleet(portals=2, servers=2, tools=2, synced_at=time.time() - 60)
+        self.lapsed = False
+        first, second = self._fleet.portals(0)
+        first["name"], second["name"] = "Engineering", "Support"
+        shared = copy.deepcopy(first["servers"][1])
+        self.shared_id = shared["id"]
+        first["servers"][1]["name"] = shared["name"] = "Issue tracker"
+        second["servers"].append(shared)
+        self._portals = [first, second]
+
+    def portals(self, now: float) -> list[dict[str, Any]]:
+        portals = copy.deepcopy(self._portals)
+        for portal in portals:
+            for server in portal["servers"]:
+                lapsed = self.lapsed and server["id"] == self.shared_id
+                server.update(LAPSED if lapsed else WORKING)
+        return portals
+
+    def servers(self, now: float) -> list[dict[str, Any]]:
+        return self._fleet.servers(now)
+
+    def revision(self, now: float) -> object:
+        return self.lapsed
+
+    def outside_use(self, now: float) -> Any:
+        return self._fleet.outside_use(now)
+
+
+WORKING = {
+    "status": "ready",
+    "authentication_status": "connected",
+    "error": "",
+    "error_details": None,
+}
+LAPSED = {
+    "status": "stale",
+    "authentication_status": "stale",
+    "error": "Authorization failed: needs_reauth",
+    "error_details": {"is_upstream": True, "retryable": False, "status_code": 401},
+}
+
+
+class Webhook:
+    """Takes Alertmanager's notifications."""
+
+    def __init__(self) -> None:
+        self.alerts: list[dict[str, Any]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(handler) -> None:  # noqa: N805 - the test is self; the base's name
+                body = handler.rfile.read(int(handler.headers["Content-Length"]))
+                self.alerts += json.loads(body)["alerts"]
+                handler.send_response(200)
+                handler.end_headers()
+
+            def log_message(handler, *_: object) -> None:  # noqa: N805 - as above
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def notified(self, name: str, status: str) -> dict[str, Any] | None:
+        return next(
+            (a for a in self.alerts if a["labels"]["alertname"] == name and a["status"] == status),
+            None,
+        )
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    running = Webhook()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, webhook: Webhook) -> Iterator[Alertmanager]:
+    """The shipped example, with this test's receiver and without its patience."""
+    config = yaml.safe_load((ROOT / "alerts" / "alertmanager.example.yml").read_text())
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "1s", "group_interval": "1s"}
+    config["receivers"][0]["webhook_configs"][0]["url"] = webhook.url
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(config))
+    running = Alertmanager(require("prometheus-alertmanager"), tmp_path, file)
+    try:
+        running.await_ready()
+        yield running
+    finally:
+        running.kill()
+
+
+def shortened_rules(directory: Path) -> Path:
+    render = [sys.executable, "-m", "mixin", "render", "--only=alerts", f"--output={directory}"]
+    subprocess.run(
+        [*render, *(f"--set={name}={value}" for name, value in SHORT.items())],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return next(directory.rglob("cloudflare-mcp.rules.yml"))
+
+
+def configuration(rules: Path, alertmanager: Alertmanager, exporters: list[RunningExporter]) -> str:
+    return yaml.safe_dump(
+        {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(rules)],
+            "alerting": {
+                "alertmanagers": [
+                    {"static_configs": [{"targets": [alertmanager.url.removeprefix("http://")]}]}
+                ]
+            },
+            "scrape_configs": [
+                {
+                    "job_name": "cloudflare-mcp",
+                    "static_configs": [
+                        {"targets": [one.url.removeprefix("http://") for one in exporters]}
+                    ],
+                }
+            ],
+        }
+    )
+
+
+def test_a_lapsed_login_is_notified_once_with_all_that_is_needed_and_resolves(
+    run_exporter: Callable[..., RunningExporter],
+    run_prometheus: Callable[[str], Prometheus],
+    alertmanager: Alertmanager,
+    webhook: Webhook,
+    tmp_path: Path,
+) -> None:
+    account = Breakable()
+    with Simulator(account, quota=None) as simulator:
+        replicas = [run_exporter(env=simulator.environment()) for _ in range(2)]
+        rules = shortened_rules(tmp_path / "rules")
+        prometheus = run_prometheus(configuration(rules, alertmanager, replicas))
+        eventually(
+            lambda: prometheus.query("account_id:cloudflare_mcp_up:max == 1"), "whole listing"
+        )
+        assert not webhook.alerts, "nothing is wrong yet"
+
+        account.lapsed = True
+        name = "CloudflareMCPServerNeedsReauthorization"
+        alert = eventually(
+            lambda: webhook.notified(name, "firing"), "notification of the broken server", within=40
+        )
+        assert alert["labels"] == {
+            "alertname": name,
+            "severity": "warning",
+            "account_id": simulator.account_id,
+            "server_id": account.shared_id,
+            "server_name": "Issue tracker",
+        }
+        description = alert["annotations"]["description"]
+        assert f"MCP server Issue tracker ({account.shared_id})" in description
+        assert "Portals: Engineering, Support." in description
+        assert "HTTP status 401" in description
+        assert alert["annotations"]["runbook_url"] == f"{SHORT['runbook_base_url']}/{name}.md"
+        assert alert["annotations"]["dashboard_url"] == (
+            f"{SHORT['dashboard_base_url']}/d/cloudflare-mcp-server"
+            f"?var-account={simulator.account_id}&var-server={account.shared_id}"
+        )
+
+        account.lapsed = False
+        eventually(
+            lambda: webhook.notified(name, "resolved"),
+            "notification of the mended server",
+            within=40,
+        )
+    fired = {json.dumps(a["labels"], sort_keys=True) for a in webhook.alerts}
+    assert len(fired) == 1, "one alert for one server, in two portals, seen by two exporters"
