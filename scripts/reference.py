@@ -1,19 +1,24 @@
 """Writes the generated tables of the documentation anew: ``make docs``.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
-under docs/; everything around it is written by hand. With ``--check`` nothing is written, and the
-status is 1 if a page would change.
+under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
+written whole, for the documentation and into the package. With ``--check`` nothing is written, and
+the status is 1 if a file would change.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from exporter.metrics.catalogue import ALL, Metric
 from exporter.settings import ENVIRONMENT, FLAGS
+from exporter.settings.schema import ConfigFile, FileAccount, Options, json_schema
 
 ROOT = Path(__file__).parent.parent
 REGION = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -79,7 +84,45 @@ def _environment() -> str:
     )
 
 
+_TYPES = {
+    "array": "list",
+    "boolean": "true or false",
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+}
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """The type of a key in words, by its JSON Schema."""
+    if "anyOf" in schema:
+        return " or ".join(sorted(_type(one) for one in schema["anyOf"]))
+    if "$ref" in schema:
+        return "mapping"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    bounds = f" from {low:,} to {high:,}" if low is not None and schema["type"] == "integer" else ""
+    return _TYPES[schema["type"]] + bounds
+
+
+def _keys(struct: type[msgspec.Struct], *, but: Iterable[str] = ()) -> Callable[[], str]:
+    def table() -> str:
+        definition = msgspec.json.schema(struct)["$defs"][struct.__name__]
+        return _table(
+            ("Key", "Type", "Meaning"),
+            (
+                (f"`{name}`", _type(schema), schema["description"])
+                for name, schema in definition["properties"].items()
+                if name not in but
+            ),
+        )
+
+    return table
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "config-account": _keys(FileAccount, but=Options.__struct_fields__),
+    "config-options": _keys(Options),
+    "config-top": _keys(ConfigFile, but=Options.__struct_fields__),
     "environment": _environment,
     "flags": _flags,
     **{
@@ -99,14 +142,24 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+def generated() -> Iterator[tuple[Path, str]]:
+    """Every file that is made here, wholly or in part, with the text that it must have."""
+    for page in pages():
+        yield page, rendered(page.read_text())
+    for folder in ("docs/reference", "exporter/settings"):
+        yield ROOT / folder / "config.schema.json", json_schema().decode()
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Write the pages, or check them; the exit status."""
-    stale = [page for page in pages() if rendered(page.read_text()) != page.read_text()]
-    for page in stale:
+    """Write the files, or check them; the exit status."""
+    stale = [
+        (file, text) for file, text in generated() if not file.exists() or file.read_text() != text
+    ]
+    for file, text in stale:
         if "--check" in arguments:
-            sys.stderr.write(f"{page.relative_to(ROOT)} is stale: run make docs\n")
+            sys.stderr.write(f"{file.relative_to(ROOT)} is stale: run make docs\n")
         else:
-            page.write_text(rendered(page.read_text()))
+            file.write_text(text)
     return 1 if stale and "--check" in arguments else 0
 
 

@@ -43,6 +43,8 @@ def in_words(problem: str) -> tuple[str, str]:
 def _unknown_key(place: str, key: str) -> tuple[str, str]:
     if not shown_key(key).startswith("'"):
         return place, "has a key that there is not; see the documentation for those that there are"
+    if not place and key in FileAccount.__struct_fields__:
+        return key, "belongs to an account; put it below one of accounts"
     known = _known_keys(place)
     close = difflib.get_close_matches(key, known, n=1)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"

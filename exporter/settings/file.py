@@ -95,7 +95,9 @@ class _Reading:
         Raises:
             ValueError: it is not there; shows the name only where it cannot be a secret.
         """
-        path = self._home / parsers.path(name)
+        if "\x00" in name:
+            raise ValueError("has a null character, which no path has")
+        path = self._home / name
         try:
             path.stat()
         except OSError as problem:
@@ -196,7 +198,7 @@ def _check_name(name: str, credentials: Credentials) -> None:
     if name in credentials.secrets:
         raise ValueError("holds the credentials; write a name for people")
     if not 1 <= len(name) <= LONGEST_NAME:
-        raise ValueError(f"is not 1 to {LONGEST_NAME} characters long; write a shorter name")
+        raise ValueError(f"has {len(name)} characters; write a name of 1 to {LONGEST_NAME}")
     if not name.isprintable() or name != name.strip():
         raise ValueError(
             "has a character that cannot be printed, or white space around it; leave that out"

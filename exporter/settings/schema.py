@@ -131,7 +131,13 @@ class FileAccount(Options, forbid_unknown_fields=True, kw_only=True):
             examples=["production"],
         ),
     ] = UNSET
-    account_id: Annotated[str, _key("Id of the account: 32 hexadecimal digits.", _TEXT_RIGHT)]
+    account_id: Annotated[
+        str,
+        _key(
+            "Id of the account: 32 hexadecimal digits.",
+            "write the account's 32 hexadecimal digits, in quotes",
+        ),
+    ]
     api_token: Annotated[
         str | UnsetType,
         _key("API token with the permission 'MCP Portals Read' on the account.", _TEXT_RIGHT),

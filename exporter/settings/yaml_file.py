@@ -17,7 +17,7 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,30}")
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 # What the parser quotes of the file, but for its own words in angle brackets.
-_QUOTED = re.compile(r"'(?!<)[^']{2,}'")
+_QUOTED = re.compile(r"'(?!<|\\.')[^']{2,}'")
 
 
 class Document:
@@ -111,7 +111,9 @@ def _at(name: str, line: int | None = None) -> str:
 
 def _syntax_error(name: str, problem: yaml.MarkedYAMLError) -> SettingsError:
     """Not the error's own text, which shows the line: that may hold a secret."""
-    words = _QUOTED.sub("something", problem.problem or "cannot be read")
+    said = problem.problem or "cannot be read"
+    said = f"{problem.context}, {said}" if said.startswith("but ") else said
+    words = _QUOTED.sub("something", said)
     return SettingsError(f"{_at(name, _line(problem))}: is not YAML: {words}")
 
 

@@ -1,0 +1,450 @@
+"""The configuration file: what it means, each mistake in it by its exact line, its schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import trustme
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.assembly import assemble
+from exporter.errors import SettingsError
+from exporter.settings import Account, Credentials, Listing, Secret, Settings, load
+from processes import ROOT, bare_environment
+from rawserver import RawServer, answer, listing, portal, sends
+from watching import scrape, value
+
+FOLDER = Path(__file__).parent / "config"
+BAD = sorted((FOLDER / "bad").glob("*.yml"))
+TOKEN = (FOLDER / "token").read_text().strip()
+ID = "0123456789abcdef0123456789abcdef"
+OTHER_ID = "f123456789abcdef0123456789abcdef"
+MINIMAL = f"accounts: [{{account_id: {ID}, api_token: {TOKEN}}}]\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.yml"
+
+
+def load_file(file: Path, *flags: str, **environ: str) -> Settings:
+    return load(["--config.file", str(file), *flags], environ)
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_file(file)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.isascii()
+    return text
+
+
+# --- mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_a_mistake_is_one_line_that_names_the_place_and_what_would_be_right(file: Path) -> None:
+    expected = file.read_text().split("\n", 1)[0].removeprefix("# ")
+    said = refusal(file).removeprefix(f"{file}:").strip()
+    assert said == expected.replace("FOLDER", str(file.parent))
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_no_mistake_shows_a_part_of_a_secret(file: Path) -> None:
+    said = refusal(file)
+    assert not any(TOKEN[start : start + 6] in said for start in range(len(TOKEN) - 5))
+
+
+def test_a_file_that_cannot_be_read_says_why(config: Path, tmp_path: Path) -> None:
+    assert refusal(config) == f"{config}: cannot be read: no such file or directory"
+    assert refusal(tmp_path) == f"{tmp_path}: is a directory; name the file in it"
+    os.mkfifo(config)
+    assert refusal(config) == f"{config}: is not a regular file, so it could not be reloaded"
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"accounts:\n  - name: \xff\n", ":2: is not UTF-8; save it in that encoding"),
+        (b"accounts:\n  - name: \x01\n", ":2: has a control character; remove it"),
+        (b"#" * (1 << 20) + b"\n", ": is larger than 1048576 bytes; is it the file?"),
+        (b"[" * 50_000, ": is nested too deeply; see the documentation"),
+    ],
+    ids=["not UTF-8", "control character", "too large", "too deep"],
+)
+def test_a_file_that_is_no_text_for_people_is_refused(
+    data: bytes, complaint: str, config: Path
+) -> None:
+    config.write_bytes(data)
+    assert refusal(config) == f"{config}{complaint}"
+
+
+BOMBS = {
+    "merges": "".join(
+        f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}, *b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 60)
+    ),
+    "lists": "".join(
+        f"b{n}: &b{n} [*b{n - 1}, *b{n - 1}, *b{n - 1}, *b{n - 1}]\n" for n in range(1, 60)
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
+def test_aliases_that_multiply_cost_no_more_than_their_text(bomb: str, config: Path) -> None:
+    config.write_text(f"b0: &b0 {{a: 1, b: 2}}\n{bomb}{MINIMAL}")
+    start = time.monotonic()
+    assert "there is no such key" in refusal(config) or "has a key" in refusal(config)
+    assert time.monotonic() - start < 5
+
+
+def test_a_merge_round_a_circle_ends(config: Path) -> None:
+    config.write_text(f"accounts:\n  - &a\n    <<: *a\n    account_id: {ID}\n")
+    assert "accounts[0]: has no credentials" in refusal(config)
+
+
+# --- meaning -----------------------------------------------------------------------------------
+
+
+def test_an_account_needs_no_more_than_an_id_and_a_token(config: Path) -> None:
+    config.write_text(MINIMAL)
+    settings = load_file(config)
+    credentials = Credentials(token=Secret(text=TOKEN))
+    assert settings.accounts == (Account(name=ID, account_id=ID, credentials=credentials),)
+    assert settings.defaults == Listing()
+    assert settings.notices == ()
+
+
+WHOLE = f"""\
+base_url: https://api.example.com/client/v4/
+timeout: 1m30s
+per_page: 50
+parallel_pages: 2
+max_response_size: 64MiB
+collectors: [servers]
+cache_ttl: 5m
+proxy_url: http://user:p%40ssword1@proxy.example.com:3128/
+ca_file: ca.pem
+accounts:
+  - name: "first \u00e9"
+    account_id: {ID}
+    email: ops@example.com
+    api_key_file: ../token
+  - name: second
+    account_id: {OTHER_ID}
+    api_token: {TOKEN}
+    base_url: https://other.example.com
+    timeout: 4.5
+    per_page: 100
+    parallel_pages: 1
+    max_response_size: 1048576
+    collectors: {{servers: false}}
+    cache_ttl: 0
+    proxy_url: http://other.example.com
+    ca_file: ca.pem
+"""
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (tmp_path / "token").write_text(f"  {TOKEN}\r\n")
+    trustme.CA().cert_pem.write_to_path(str(folder / "ca.pem"))
+    (folder / "config.yml").write_text(WHOLE)
+    return folder / "config.yml"
+
+
+def test_every_key_holds_for_all_accounts_or_for_the_one_that_has_it(whole: Path) -> None:
+    settings = load_file(whole)
+    assert settings.accounts == (
+        Account(
+            name="first \u00e9",
+            account_id=ID,
+            credentials=Credentials(
+                email="ops@example.com", key=Secret(file=f"{whole.parent}/../token")
+            ),
+            base_url="https://api.example.com/client/v4",
+            timeout=90.0,
+            per_page=50,
+            parallel_pages=2,
+            max_response_bytes=64 * 1024**2,
+            collect_servers=True,
+            cache_ttl=300.0,
+            proxy_url="http://user:p%40ssword1@proxy.example.com:3128",
+            ca_file=f"{whole.parent}/ca.pem",
+        ),
+        Account(
+            name="second",
+            account_id=OTHER_ID,
+            credentials=Credentials(token=Secret(text=TOKEN)),
+            base_url="https://other.example.com",
+            timeout=4.5,
+            per_page=100,
+            parallel_pages=1,
+            max_response_bytes=1048576,
+            collect_servers=False,
+            cache_ttl=0.0,
+            proxy_url="http://other.example.com",
+            ca_file=f"{whole.parent}/ca.pem",
+        ),
+    )
+    assert set(settings.secrets) == {"p%40ssword1", "p@ssword1", TOKEN}
+    for shown in (repr(settings), repr(settings.accounts[0].__rich_repr__())):
+        assert "ssword1" not in shown
+        assert TOKEN not in shown
+
+
+def test_the_account_beats_the_file_the_file_the_flag_and_the_flag_its_variable(
+    config: Path,
+) -> None:
+    twin = {"CLOUDFLARE_MCP_EXPORTER_API_PER_PAGE": "11"}
+    account = f"accounts:\n  - account_id: {ID}\n    api_token: {TOKEN}\n"
+
+    def per_page(text: str, *flags: str, **environ: str) -> int:
+        config.write_text(text)
+        return load_file(config, *flags, **environ).accounts[0].per_page
+
+    assert per_page(account) == 20
+    assert per_page(account, **twin) == 11
+    assert per_page(account, "--api.per-page=12", **twin) == 12
+    assert per_page(f"per_page: 13\n{account}", "--api.per-page=12", **twin) == 13
+    assert per_page(f"per_page: 13\n{account}    per_page: 14\n", "--api.per-page=12") == 14
+
+
+def test_account_variables_beside_a_file_are_not_used_and_that_is_said(config: Path) -> None:
+    config.write_text(MINIMAL)
+    environ = {
+        "CLOUDFLARE_API_TOKEN": "nonsense",
+        "CLOUDFLARE_ACCOUNT_ID": "nonsense",
+        "CLOUDFLARE_BASE_URL": "https://api.example.com",
+    }
+    settings = load_file(config, **environ)
+    assert settings.accounts[0].account_id == ID
+    assert settings.accounts[0].base_url == "https://api.example.com"
+    assert settings.notices == (
+        (
+            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID: not used, since a configuration file has "
+            "the accounts"
+        ),
+    )
+
+
+def test_what_is_odd_but_usable_is_a_notice(config: Path) -> None:
+    config.write_text(f"accounts: [{{name: a, account_id: b, api_token: {TOKEN}, "
+                      "base_url: 'http://api.example.com'}]")  # fmt: skip
+    assert load_file(config).notices == (
+        "the id of account 'a' is not 32 hexadecimal digits; is it the account's id?",
+        "base_url of account 'a' is not https: credentials are unencrypted",
+    )
+
+
+def test_merge_keys_and_aliases_work(config: Path) -> None:
+    config.write_text(
+        f"accounts:\n"
+        f"  - &base\n    account_id: {ID}\n    api_token: {TOKEN}\n    per_page: 7\n"
+        f"    timeout: 3\n"
+        f"  - <<: *base\n    account_id: {OTHER_ID}\n    timeout: 4\n"
+    )
+    first, second = load_file(config).accounts
+    assert (first.per_page, first.timeout) == (7, 3.0)
+    assert (second.account_id, second.per_page, second.timeout) == (OTHER_ID, 7, 4.0)
+
+
+def test_a_byte_order_mark_and_a_date_do_no_harm(config: Path) -> None:
+    config.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("[{", "[{name: 2026-01-01, ").encode())
+    assert load_file(config).accounts[0].name == "2026-01-01"
+
+
+def test_five_hundred_accounts_are_loaded_while_nobody_waits(config: Path) -> None:
+    entries = (f"  - {{account_id: '{n:032x}', api_token: {TOKEN}}}\n" for n in range(500))
+    config.write_text("accounts:\n" + "".join(entries))
+    start = time.monotonic()
+    assert len(load_file(config).accounts) == 500
+    assert time.monotonic() - start < 5
+
+
+texts = st.sampled_from([*sorted(Account.__struct_fields__), "accounts", "collectors", "api_token",
+                         "api_token_file", "x", "1", "true", "~", "30s", ID, TOKEN])  # fmt: skip
+values: Any = st.recursive(
+    texts | st.integers() | st.floats() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=5),
+)
+
+
+@given(st.fixed_dictionaries({}, optional={"accounts": values}).flatmap(
+    lambda top: st.dictionaries(texts, values, max_size=3).map(lambda more: {**more, **top})
+))  # fmt: skip
+def test_any_yaml_gives_settings_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, document: object
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yml"
+    file.write_text(yaml.safe_dump(document))
+    try:
+        outcome = repr(load_file(file))
+    except SettingsError as error:
+        outcome = str(error)
+    assert len(outcome.splitlines()) == 1
+    assert TOKEN not in outcome
+
+
+# --- the way to the API ------------------------------------------------------------------------
+
+
+def test_an_account_goes_through_its_own_proxy_whatever_the_environment_says(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with RawServer(sends(answer(listing([portal("a")])))) as proxy:
+        url = proxy.base_url.replace("//", "//user:secret-word@").removesuffix("/client/v4")
+        config.write_text(
+            f"proxy_url: {url}\nbase_url: http://api.invalid/v4\ntimeout: 5\n{MINIMAL}"
+        )
+        text = scrape(assemble(load_file(config)))
+        head = proxy.heads[0]
+    assert value(text, "cloudflare_mcp_up") == 1
+    assert head.startswith(f"GET http://api.invalid/v4/accounts/{ID}/")
+    assert "Proxy-Authorization: Basic dXNlcjpzZWNyZXQtd29yZA==" in head
+
+
+def test_an_account_trusts_its_own_authorities_whatever_the_environment_says(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    for name, bundle in (("ca.pem", authority), ("stranger.pem", stranger)):
+        bundle.cert_pem.write_to_path(str(config.parent / name))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(config.parent / "stranger.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    class TlsServer(RawServer):
+        def _serve(self, connection: socket.socket) -> None:
+            with suppress(OSError):  # the client did not trust us
+                super()._serve(context.wrap_socket(connection, server_side=True))
+
+    with TlsServer(sends(answer(listing([portal("a")])))) as api:
+        url = api.base_url.replace("http://127.0.0.1", "https://localhost")
+        config.write_text(f"base_url: {url}\ntimeout: 5\n{MINIMAL}")
+        assert value(scrape(assemble(load_file(config))), "cloudflare_mcp_up") == 0
+        config.write_text(f"ca_file: ca.pem\nbase_url: {url}\ntimeout: 5\n{MINIMAL}")
+        assert value(scrape(assemble(load_file(config))), "cloudflare_mcp_up") == 1
+
+
+def test_each_account_is_asked_for_with_its_own_values(config: Path) -> None:
+    with RawServer(sends(answer(listing([])))) as api:
+        config.write_text(
+            f"base_url: {api.base_url}\n"
+            "accounts:\n"
+            f"  - {{account_id: {ID}, api_token: {TOKEN}, per_page: 7}}\n"
+            f"  - {{account_id: {OTHER_ID}, email: a@example.com, api_key: {TOKEN[::-1]}}}\n"
+        )
+        text = scrape(assemble(load_file(config)))
+        heads = {re.findall(r"/accounts/(\w+)/", head)[0]: head for head in api.heads}
+    assert value(text, "cloudflare_mcp_up", account_id=ID) == 1
+    assert value(text, "cloudflare_mcp_up", account_id=OTHER_ID) == 1
+    assert "per_page=7 " in heads[ID]
+    assert f"Authorization: Bearer {TOKEN}\r\n" in heads[ID]
+    assert "per_page=20 " in heads[OTHER_ID]
+    assert f"X-Auth-Email: a@example.com\r\nX-Auth-Key: {TOKEN[::-1]}\r\n" in heads[OTHER_ID]
+
+
+# --- the check ---------------------------------------------------------------------------------
+
+
+def check(home: Path, *flags: str, **environ: str) -> tuple[int, str, str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "exporter", "--config.check", *flags],
+        env={**bare_environment(home), **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_a_check_says_in_one_line_whether_the_file_can_be_used(
+    whole: Path, config: Path, tmp_path: Path
+) -> None:
+    said = check(tmp_path, f"--config.file={whole}")
+    assert said == (0, f"{whole} is valid: 2 accounts\n", "")
+    config.write_text("accounts: []\n")
+    status, out, err = check(tmp_path, CLOUDFLARE_MCP_EXPORTER_CONFIG_FILE=str(config))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"cloudflare-mcp-exporter: error: {config}:1: accounts: is an empty list")
+    assert err.count("\n") == 1
+
+
+def test_a_check_without_a_file_is_about_the_environment(tmp_path: Path) -> None:
+    environ = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ID}
+    assert check(tmp_path, **environ) == (0, "the environment is valid: 1 account\n", "")
+
+
+# --- the schema and the documentation ----------------------------------------------------------
+
+SCHEMA = json.loads((ROOT / "docs" / "reference" / "config.schema.json").read_text())
+
+
+def by_schema(text: str) -> bool:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    return bool(validator.is_valid(yaml.safe_load(text)))
+
+
+def test_the_schema_is_one_and_the_package_has_the_same() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    packaged = ROOT / "exporter" / "settings" / "config.schema.json"
+    assert json.loads(packaged.read_text()) == SCHEMA
+
+
+def test_the_schema_takes_what_the_program_takes() -> None:
+    assert by_schema(WHOLE)
+    assert by_schema(MINIMAL)
+
+
+OF_SHAPE = re.compile(
+    r"there is no such key|belongs to|is missing;|has no credentials|is not enough|"
+    r"is (empty|text|a list|a mapping|a number|a whole number|true or false|an empty list|"
+    r"not understood|out of range);"
+)
+"""What the types say; the rest is beyond a schema."""
+
+
+# JSON has no such numbers, and the schema takes any text.
+NOT_IN_JSON = {"timeout-not-a-number", "timeout-infinite", "account-id-empty", "token-file-empty"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [one for one in BAD if OF_SHAPE.search(one.read_text()) and one.stem not in NOT_IN_JSON],
+    ids=lambda file: file.stem,
+)
+def test_the_schema_refuses_what_the_types_refuse(file: Path) -> None:
+    assert not by_schema(file.read_text())
+
+
+def test_the_example_of_the_documentation_can_be_used(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    example = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "production-token").write_text(TOKEN)
+    (tmp_path / "staging-token").write_text(TOKEN)
+    file = tmp_path / "config.yml"
+    file.write_text(example.replace("/run/secrets/", ""))
+    production, staging = load_file(file).accounts
+    assert (production.name, production.timeout, production.cache_ttl) == ("production", 8.0, 0.0)
+    assert (staging.collect_servers, staging.cache_ttl) == (True, 300.0)
+    assert by_schema(example)
