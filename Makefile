@@ -23,8 +23,9 @@ CODE := exporter tests scripts/reference.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs parts clean
+.PHONY: help demo test lint format dashboards docs bench parts clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ anew from mixin/
 
 docs: $(VENV)/.dev ## write the generated tables of the documentation anew
 	$(BIN)/python scripts/reference.py
+
+bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for two minutes of it
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 parts: ## fetch the real programs that the tests use, where they are missing
 	@scripts/parts $(PARTS) $(REAL_PARTS)

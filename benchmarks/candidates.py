@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.web.app import GZIP_LEVEL
-
 from benchmarks.processes import HOST, ROOT, Program, free_port
+from exporter.web.app import GZIP_LEVEL
 
 PER_PAGE = 20
 """Portals a page for all of them: the exporter's default."""
@@ -34,6 +33,8 @@ class Candidate:
         health: a path that is answered without listing.
         module: what is imported at its start.
         distributions: what has to be installed for it, dependencies not named.
+        environment: what it needs besides.
+        path: what is scraped; ``{url}`` and ``{account}`` are filled in.
     """
 
     name: str
@@ -42,12 +43,19 @@ class Candidate:
     module: str
     distributions: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/metrics"
 
     def start(self, environment: Mapping[str, str]) -> Program:
         """A process that has answered once."""
         port = free_port()
         own = {"PORT": str(port), "PER_PAGE": str(PER_PAGE), **self.environment}
         return Program(self.command(port), {**environment, **own}, self.health, port)
+
+    def scrape_path(self, environment: Mapping[str, str]) -> str:
+        """The path to scrape, given the environment of the API."""
+        return self.path.format(
+            url=environment["CLOUDFLARE_BASE_URL"], account=environment["CLOUDFLARE_ACCOUNT_ID"]
+        )
 
 
 def _module(name: str) -> Callable[[int], list[str]]:
@@ -102,6 +110,24 @@ PEERS = (
         distributions=("cloudflare", "prometheus-client"),
     ),
 )
+
+
+def json_exporter(program: Path) -> Candidate:
+    """A json_exporter, which knows no paging: it gets the first page alone, the largest there is.
+
+    What it exposes is what its configuration can say, and is not compared.
+    """
+    file = Path(__file__).parent / "peers" / "json_exporter.yml"
+    target = "{url}/accounts/{account}/access/ai-controls/mcp/portals?per_page=100"
+    return Candidate(
+        name=JSON_EXPORTER,
+        command=lambda port: [
+            *(str(program), f"--config.file={file}", f"--web.listen-address={HOST}:{port}"),
+        ],
+        health="/",
+        module="",
+        path=f"/probe?module=portals&target={target}",
+    )
 
 
 def installed_bytes(distributions: tuple[str, ...]) -> int:

@@ -36,7 +36,9 @@ def samples(text: bytes) -> set[str]:
 
 def differences(ours: bytes, theirs: bytes) -> list[str]:
     """The first lines that only one of two expositions has; a listing must have worked."""
-    if b"\ncloudflare_mcp_up{" not in ours or not re.search(rb"^\w+_up\{.*\} 1", ours, re.MULTILINE):
+    if b"\ncloudflare_mcp_up{" not in ours or not re.search(
+        rb"^\w+_up\{.*\} 1", ours, re.MULTILINE
+    ):
         return ["the account could not be listed"]
     found = []
     for what in (families, samples):

@@ -7,11 +7,13 @@ import http.client
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parent.parent
 HOST = "127.0.0.1"
@@ -60,21 +62,22 @@ class Program:
         self, command: Sequence[str], environment: Mapping[str, str], health: str, port: int
     ) -> None:
         self.port = port
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         begin = time.perf_counter()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env={"PATH": os.environ["PATH"], **environment},
             cwd=ROOT,
         )
         self._proc = Path(f"/proc/{self._process.pid}")
-        self._await(health)
+        self._await(health, " ".join(command))
         self.started = time.perf_counter() - begin
         self.started_cpu = self.cpu()
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,6 +87,7 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._errors.close()
 
     def scrape(self, headers: Mapping[str, str] = PROMETHEUS, path: str = "/metrics") -> Scraped:
         """One GET of its own connection."""
@@ -135,16 +139,17 @@ class Program:
         lines = (self._proc / "status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
-    def _await(self, health: str) -> None:
+    def _await(self, health: str, command: str) -> None:
         deadline = time.perf_counter() + PATIENCE
         while time.perf_counter() < deadline:
             with suppress(OSError):
                 if self.get(health, {})[0] == 200:  # noqa: PLR2004 - the status of success
                     return
             if self._process.poll() is not None:
-                raise RuntimeError(f"{self._process.args!r} ended at its start")
+                self._errors.seek(0)
+                raise RuntimeError(f"{command}:\n{self._errors.read().decode()}")
             time.sleep(0.001)
-        raise RuntimeError(f"{self._process.args!r} does not answer")
+        raise RuntimeError(f"{command}: does not answer")
 
     def _settle(self) -> None:
         """Wait until it has used no CPU for a moment."""

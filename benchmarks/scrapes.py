@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import candidates as c
 from benchmarks.comparing import differences, sample_count
-from benchmarks.processes import MIB, PLAIN, PROMETHEUS, TEXT, Program
+from benchmarks.processes import PLAIN, PROMETHEUS, TEXT, Program
 from benchmarks.upstream import Size, Upstream
 
 
@@ -80,6 +80,7 @@ def measure(
     size: Size,
     conditions: Sequence[Conditions],
     wanted: Sequence[c.Candidate],
+    *,
     rounds: int,
     floors: frozenset[str] = frozenset(),
 ) -> Iterator[Run]:
@@ -96,19 +97,19 @@ def measure(
     Raises:
         Unequal: a peer exposes something else.
     """
-    pages = max(1, -(-size.portals // c.PER_PAGE))
-    for each in conditions:
+    for number, each in enumerate(conditions):
         with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
             upstream.set(compress=each.upstream_gzip)
             run = Run(size, each)
             running = _Running(run, upstream, stack)
             for candidate in wanted:
                 running.add(candidate)
-            running.compare()
+            if number == 0:
+                running.compare()
             text = Path(folder) / "exposition.txt"
             text.write_bytes(running.programs[wanted[0].name].scrape(PLAIN).body)
             for name in sorted(floors):
-                running.add(c.floor(text, pages, lines=name == c.FLOOR_LINES))
+                running.add(c.floor(text, pages(size), lines=name == c.FLOOR_LINES))
             running.rounds(rounds)
             yield run
 
@@ -118,6 +119,7 @@ class _Running:
 
     def __init__(self, run: Run, upstream: Upstream, stack: ExitStack) -> None:
         self.programs: dict[str, Program] = {}
+        self._paths: dict[str, str] = {}
         self._run = run
         self._upstream = upstream
         self._stack = stack
@@ -127,7 +129,8 @@ class _Running:
         """Start it, and let it warm up."""
         program = self._stack.enter_context(candidate.start(self._upstream.environment))
         figures = Figures(candidate.name, idle_mib=program.memory())
-        program.scrape(self._headers)
+        self._paths[candidate.name] = candidate.scrape_path(self._upstream.environment)
+        program.scrape(self._headers, self._paths[candidate.name])
         self.programs[candidate.name] = program
         self._run.figures[candidate.name] = figures
 
@@ -152,7 +155,7 @@ class _Running:
             figures.peak_mib, figures.after_mib = program.peak(), program.memory()
 
     def _once(self, figures: Figures, program: Program) -> None:
-        scraped = program.scrape(self._headers)
+        scraped = program.scrape(self._headers, self._paths[figures.candidate])
         traffic = self._upstream.traffic()
         figures.wall.append(scraped.wall)
         figures.cpu.append(scraped.cpu)
@@ -162,6 +165,6 @@ class _Running:
             figures.samples = sample_count(scraped.text())
 
 
-def megabytes(count: float) -> float:
-    """Bytes as MiB."""
-    return count / MIB
+def pages(size: Size) -> int:
+    """Pages of the listing of an account of this size."""
+    return max(1, -(-size.portals // c.PER_PAGE))

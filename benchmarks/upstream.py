@@ -13,14 +13,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from benchmarks.processes import ROOT
 from exporter.simulator.api import Api
 from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
 from exporter.simulator.wire import Request, Response
-
-from benchmarks.processes import ROOT
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Upstream:
         """Since this or `set` was called last."""
         return Traffic(**self._tell())
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -43,9 +43,7 @@ PORTAL = ["account_id", "portal_id"]
 SERVER = ["account_id", "server_id"]
 ATTACHMENT = ["account_id", "portal_id", "server_id"]
 
-FAILURES = Counter(
-    "cloudflare_mcp_collection_failures", "Failed listings.", [*ACCOUNT, "reason"]
-)
+FAILURES = Counter("cloudflare_mcp_collection_failures", "Failed listings.", [*ACCOUNT, "reason"])
 REQUESTS = Counter("cloudflare_mcp_api_requests", "Requests to the API.", [*ACCOUNT, "code"])
 DURATION = Histogram(
     "cloudflare_mcp_api_request_duration_seconds",
@@ -66,7 +64,7 @@ def note_request(code: int, seconds: float, size: int) -> None:
 
 def serve(list_portals: Callable[[], list[Any]], get: Get) -> None:
     """Listens on the port that the environment names, for ever."""
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     for reason in REASONS:
         FAILURES.labels(ACCOUNT_ID, reason)
     for code in ("200", "error"):

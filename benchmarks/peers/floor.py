@@ -47,7 +47,8 @@ if LINES:
 
 def receive(page: int) -> None:
     """One page, decompressed and let go."""
-    with session.get(URL, params={"page": page, "per_page": PER_PAGE}, stream=True) as response:
+    asked = {"page": str(page), "per_page": PER_PAGE}
+    with session.get(URL, params=asked, stream=True) as response:
         while response.raw.read1(PIECE, decode_content=True):
             pass
 
@@ -57,10 +58,7 @@ def write() -> bytes:
     if not LINES:
         return TEXT
     return "".join(
-        [
-            f"{name}{{{labels}}} {value}\n" if value else f"{name}\n"
-            for name, labels, value in SPLIT
-        ]
+        [f"{name}{{{labels}}} {value}\n" if value else f"{name}\n" for name, labels, value in SPLIT]
     ).encode()
 
 

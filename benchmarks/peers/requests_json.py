@@ -22,9 +22,7 @@ def list_portals() -> list[Any]:
     page = 1
     while True:
         response = session.get(URL, params={"page": page, "per_page": PER_PAGE}, timeout=60)
-        note_request(
-            response.status_code, response.elapsed.total_seconds(), len(response.content)
-        )
+        note_request(response.status_code, response.elapsed.total_seconds(), len(response.content))
         response.raise_for_status()
         body = response.json()
         if not body["success"]:

@@ -13,9 +13,7 @@ from benchmarks.peers.families import ACCOUNT_ID, PER_PAGE, note_request, serve
 def note(response: httpx.Response) -> None:
     """Counts one answer."""
     response.read()
-    note_request(
-        response.status_code, response.elapsed.total_seconds(), len(response.content)
-    )
+    note_request(response.status_code, response.elapsed.total_seconds(), len(response.content))
 
 
 # It takes the token and the base URL from the environment.
