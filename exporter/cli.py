@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from exporter import __version__
+from exporter.allocator import return_large_blocks
 from exporter.assembly import Parts
 from exporter.errors import SettingsError
 from exporter.logs import KnownSecrets, configure, event
@@ -40,6 +41,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         The exit status: 0 when asked to end, 1 when an account failed in ``--once`` or
         ``--check``, 2 for a setting that cannot be used.
     """
+    return_large_blocks()
     try:
         settings = load(argv, environ)
         known = KnownSecrets(settings.secrets)
