@@ -59,7 +59,8 @@ WAITING = Health(
 )  # fmt: skip
 STALE = Health(
     "stale", 5, "warn", "Sync is stale",
-    "No error, but no successful sync for more than 6 hours. Syncs run about every 2 hours.",
+    f"No error, but no successful sync for more than {STALE_AFTER / 3600:g} hours. Syncs run about "
+    "every 2 hours.",
 )  # fmt: skip
 UNKNOWN = Health(
     "unknown", 6, "idle", "State not known",

@@ -79,7 +79,7 @@ SERVER_COLUMNS: tuple[Column[ServerEntry], ...] = (
     Column("state", "State", lambda e: e.badness, descending=True),
     Column("name", "Server", lambda e: e.server.name.casefold()),
     Column("error", "Error", lambda e: _error_text(e) or None),
-    Column("sync", "Since last sync", lambda e: e.staleness, descending=True),
+    Column("sync", "Last good sync", lambda e: e.staleness, descending=True),
     Column("tools", "Tools", lambda e: e.server.tools, descending=True, number=True),
     Column("prompts", "Prompts", lambda e: e.server.prompts, descending=True, number=True),
     Column("portals", "Portals", lambda e: len(e.portals), descending=True),
@@ -90,7 +90,7 @@ PORTAL_COLUMNS: tuple[Column[PortalEntry], ...] = (
     Column("name", "Portal", lambda e: e.portal.name.casefold()),
     Column("servers", "Servers", lambda e: len(e.servers), descending=True, number=True),
     Column("trouble", "Need attention", lambda e: e.troubled, descending=True, number=True),
-    Column("sync", "Longest since last sync", lambda e: e.staleness, descending=True),
+    Column("sync", "Longest without sync", lambda e: e.staleness, descending=True),
     Column("code", "Code mode", lambda e: e.portal.code_mode),
 )
 

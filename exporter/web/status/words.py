@@ -93,8 +93,10 @@ def error_class(kind: ErrorClass | None) -> tuple[str, ...]:
     """Who failed, with which codes, and whether it may pass; a line each."""
     if kind is None:
         return ("No details given",)
-    codes = [f"HTTP {kind.status_code}"] if kind.status_code else []
-    codes += [f"MCP code {kind.mcp_code}"] if kind.mcp_code else []
+    codes = [f"HTTP\N{NO-BREAK SPACE}{kind.status_code}"] if kind.status_code else []
+    codes += (
+        [f"MCP\N{NO-BREAK SPACE}code\N{NO-BREAK SPACE}{kind.mcp_code}"] if kind.mcp_code else []
+    )
     who = {"true": "The server answered an error", "false": "Could not be reached"}
     lasts = {"true": "May pass by itself", "false": "Will not pass by itself"}
     return tuple(
