@@ -124,7 +124,7 @@ def json_exporter(program: Path) -> Candidate:
         command=lambda port: [
             *(str(program), f"--config.file={file}", f"--web.listen-address={HOST}:{port}"),
         ],
-        health="/",
+        health="/metrics",  # of itself
         module="",
         path=f"/probe?module=portals&target={target}",
     )
