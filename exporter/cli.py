@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import msgspec
 
-from exporter import __version__
 from exporter.allocator import return_large_blocks
 from exporter.assembly import Parts
 from exporter.errors import SettingsError
-from exporter.logs import KnownSecrets, configure, event
+from exporter.logs import KnownSecrets, configure
 from exporter.oneshot import expose_once
-from exporter.reload import Reloader, reload_on_hangup
+from exporter.reload import Reloader
 from exporter.selftest import check
+from exporter.serving import serve
 from exporter.settings import Account, Credentials, Secret, Settings, load
-from exporter.web.app import App
-from exporter.web.server import Server, bind
-
-LOG = logging.getLogger("exporter")
-
-GRACE = 2.0
-"""Seconds that listings under way have after SIGTERM; half of what Docker leaves a container."""
+from exporter.web.webconfig import WebConfigFile
 
 
 def entry_point() -> None:
@@ -51,21 +44,23 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             return 0
         with _demo(settings) as effective:
             known.hold(effective.secrets)
-            return _run(effective, known, partial(load, argv, environ))
+            return _run(effective, known, argv, environ)
     except SettingsError as problem:
         sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
         return 2
 
 
-def _run(settings: Settings, known: KnownSecrets, reload: Callable[[], Settings]) -> int:
+def _run(
+    settings: Settings, known: KnownSecrets, argv: Sequence[str], environ: Mapping[str, str]
+) -> int:
     parts = Parts(settings, known.learn)
     if settings.once:
         return expose_once(parts.service, settings.textfile, sys.stdout)
     if settings.check:
         return check(parts.service, settings.check_format, sys.stdout)
     # The demo's account is not written anywhere.
-    source = (lambda: settings) if settings.demo else reload
-    _serve(settings, parts, Reloader(source, settings, parts, known))
+    reload = (lambda: settings) if settings.demo else partial(load, argv, environ)
+    serve(settings, parts, Reloader(reload, settings, parts, known), environ)
     return 0
 
 
@@ -90,37 +85,11 @@ def _demo(settings: Settings) -> Iterator[Settings]:
         yield msgspec.structs.replace(settings, accounts=(account,), defaults=defaults)
 
 
-def _serve(settings: Settings, parts: Parts, reloader: Reloader) -> None:
-    service = parts.service
-    reload_on_hangup(reloader.reload)
-    app = App(service, telemetry_path=settings.telemetry_path, accounts=service.observed)
-    server = Server(
-        app, [bind(one) for one in settings.listen_addresses], on_stop=lambda: service.stop(GRACE)
-    )
-    event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
-    for notice in settings.notices:
-        event(LOG, logging.WARNING, notice)
-    event(LOG, logging.INFO, "listening", url=server.url + settings.telemetry_path)
-    if settings.demo:
-        sys.stdout.write(_welcome(server.url, settings.telemetry_path))
-        sys.stdout.flush()
-    server.run()
-    app.close()
-    event(LOG, logging.INFO, "stopped")
-
-
 def _verdict(settings: Settings) -> str:
     number = len(settings.accounts)
     what = settings.config_file or ("the demo" if settings.demo else "the environment")
-    return f"{what} is valid: {number} account{'' if number == 1 else 's'}\n"
-
-
-def _welcome(url: str, telemetry_path: str) -> str:
-    return f"""
-A simulated account is being watched; its servers will fail and recover over ten minutes.
-
-  metrics   {url}{telemetry_path}
-  try       curl -s {url}{telemetry_path} | grep server_error
-  stop      Ctrl-C
-
-"""
+    verdict = f"{what} is valid: {number} account{'' if number == 1 else 's'}\n"
+    if settings.web_config_file:
+        WebConfigFile(settings.web_config_file).close()
+        verdict += f"{settings.web_config_file} is valid\n"
+    return verdict

@@ -7,23 +7,48 @@ must arrive whole within a time, and an answer must be taken from us at some pac
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.web.crowd import Crowd
+from exporter.web.door import Door
+
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
+    from exporter.web.tls import Tls
+
+LAST_WORDS = 1.0
+"""Seconds for an idle peer to take its leave when the server stops."""
+
 
 class BoundedConfig(uvicorn.Config):
-    """uvicorn's configuration with the two times that it lacks, in seconds."""
+    """uvicorn's configuration with what it lacks; times are in seconds."""
+
+    crowd: Crowd
+    tls: Callable[[], Tls | None]
+    """What a new connection is encrypted with."""
 
     head_timeout: float = 10.0
     """From the first byte of a request (or the connection's start) to the end of its head."""
     stall_timeout: float = 60.0
     """For a reader to take the bytes that we hand out at a time."""
+
+
+def first_protocol(
+    config: BoundedConfig, server_state: ServerState, app_state: dict[str, Any], **rest: Any
+) -> asyncio.Protocol:
+    """What a new connection begins with; called as uvicorn calls its protocols."""
+    http = partial(BoundedProtocol, config, server_state, app_state, **rest)
+    tls = config.tls()
+    if tls is None:
+        return http()
+    return Door(tls, http, config.crowd, server_state.connections, config.head_timeout)
 
 
 class BoundedProtocol(H11Protocol):
@@ -37,6 +62,7 @@ class BoundedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._crowd = config.crowd
         self._head_timeout = config.head_timeout
         self._stall_timeout = config.stall_timeout
         self._sending: asyncio.TimerHandle | None = None
@@ -45,13 +71,17 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        if not self._crowd.admit(self):
+            transport.abort()
+            return
         # With a limit of 0 any byte that the kernel does not take at once counts as a stall, so
-        # that the last of them is watched too.
-        transport.set_write_buffer_limits(high=0)
+        # that the last of them is watched too. asyncio's TLS would pause at no byte then.
+        transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
         self._watch_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadlines."""
+        self._crowd.forget(self)
         self._unwatch_request()
         self._unwatch_reader()
         super().connection_lost(exc)
@@ -65,6 +95,16 @@ class BoundedProtocol(H11Protocol):
         """See whether the next request has begun already, or this one's body never ended."""
         super().on_response_complete()
         self._watch_request()
+
+    def evict(self) -> None:
+        """Hang up at once."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Close once the answer under way is out; who is idle cannot hold up the end."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(LAST_WORDS, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close, without waiting for a reader that has stalled."""
@@ -88,6 +128,11 @@ class BoundedProtocol(H11Protocol):
             self._sending = None
 
     def _watch_request(self) -> None:
+        begun = self.cycle is not None  # not before a request, whatever uvicorn's annotation says
+        if begun and not self.cycle.response_complete:
+            self._crowd.work(self)
+        else:
+            self._crowd.wait(self)
         if self.transport.is_closing() or not self._is_peers_turn():
             self._unwatch_request()
         elif self._reading is None:

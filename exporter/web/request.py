@@ -21,6 +21,7 @@ class Request:
         self._receive = receive
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.scheme: str = scope.get("scheme", "http")
 
     def header(self, name: str) -> str:
         """All values of the header as one, empty where there is none."""
@@ -28,6 +29,17 @@ class Request:
         return ", ".join(
             value.decode("latin-1") for key, value in self._scope["headers"] if key == wanted
         )
+
+    @property
+    def client(self) -> str:
+        """The peer's address, without its port; empty where it has none, as on a unix socket."""
+        peer = self._scope.get("client")
+        return str(peer[0]) if peer else ""
+
+    def values(self, name: str) -> list[str]:
+        """Each value of a query parameter, in order, empty ones too."""
+        query = self._scope["query_string"].decode("latin-1")
+        return parse_qs(query, keep_blank_values=True).get(name, [])
 
     def query(self, name: str) -> frozenset[str]:
         """The distinct values of a query parameter that are not empty."""

@@ -31,19 +31,29 @@ class Response(msgspec.Struct, frozen=True):
     content_type: str
     headers: tuple[tuple[str, str], ...] = ()
 
-    async def send(self, send: Send, *, head_only: bool) -> None:
-        """Send it; with ``head_only`` the same headers and no body."""
+    async def send(
+        self, send: Send, *, head_only: bool, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Send it; with ``head_only`` the same headers and no body.
+
+        Args:
+            send: of the connection.
+            head_only: whether the body stays here.
+            headers: in place of those of the same name, or besides them.
+        """
         lines = (
             ("Content-Type", self.content_type),
             ("Content-Length", str(len(self.body))),
             *_ALWAYS,
             *self.headers,
+            *headers,
         )
+        last = {name.lower().encode(): value.encode() for name, value in lines}
         await send(
             {
                 "type": "http.response.start",
                 "status": self.status,
-                "headers": [(name.lower().encode(), value.encode()) for name, value in lines],
+                "headers": list(last.items()),
             }
         )
         body = b"" if head_only else self.body

@@ -1,11 +1,9 @@
-"""Sockets, and the HTTP server on them: uvicorn on asyncio and h11."""
+"""The HTTP server on its sockets: uvicorn on asyncio and h11."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import signal
 import socket
 import threading
@@ -13,70 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from exporter.errors import SettingsError
 from exporter.logs import event
-from exporter.settings import ListenAddress
-from exporter.web.protocol import BoundedConfig, BoundedProtocol
+from exporter.web.crowd import MOST_CONNECTIONS, Crowd
+from exporter.web.protocol import BoundedConfig, first_protocol
+from exporter.web.sockets import BACKLOG, bind, url_of
+from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from exporter.web.tls import Tls
+
+__all__ = ["Server", "bind", "serve"]
+
 LOGGER = logging.getLogger(__name__)
 
-BACKLOG = 512
 KEEP_ALIVE = 75
 """Seconds: longer than the usual scrape intervals, so that Prometheus keeps its connection."""
 GRACE = 5
 """Seconds for requests under way to be answered once the server stops."""
-_FLAG = "--web.listen-address"
-_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - see url
-_CAUSES = {
-    errno.EADDRINUSE: "is in use already; stop the other program, or choose another port",
-    errno.EACCES: "may not be opened by this user; choose a port from 1024 on",
-    errno.EADDRNOTAVAIL: "is not an address of this machine; choose one that is, or leave it out",
-}
-
-
-def bind(address: ListenAddress) -> socket.socket:
-    """A listening socket; without a host on all interfaces, IPv6 included where there is any.
-
-    Raises:
-        SettingsError: the address cannot be listened on; the text says why.
-    """
-    try:
-        if address.host:
-            return _bind_host(address)
-        return _bind_all(address.port)
-    except socket.gaierror:
-        raise SettingsError(f"{_FLAG}: {address} has a host that cannot be found") from None
-    except OSError as error:
-        cause = (
-            _CAUSES.get(error.errno or 0)
-            or f"cannot be listened on: {os.strerror(error.errno or 0)}"
-        )
-        raise SettingsError(f"{_FLAG}: {address} {cause}") from None
-
-
-def _bind_host(address: ListenAddress) -> socket.socket:
-    found = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    # A name with both kinds of address means IPv4 to most clients, as it does to Go's net.Listen.
-    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(where[:2], family=family, backlog=BACKLOG)
-
-
-def _bind_all(port: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        try:
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
-            )
-        except OSError as error:
-            if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-                raise
-    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 class Server:
@@ -90,6 +44,9 @@ class Server:
         grace: seconds for these to be answered.
         head_timeout: seconds for a request's head to arrive.
         stall_timeout: seconds for a reader to take what we hand out at a time.
+        most_connections: open at the same time, handshakes included.
+        tls: what a new connection is encrypted with; must return at once.
+        notifier: is told when the server is ready, alive and stopping.
     """
 
     def __init__(
@@ -101,14 +58,17 @@ class Server:
         grace: int = GRACE,
         head_timeout: float = BoundedConfig.head_timeout,
         stall_timeout: float = BoundedConfig.stall_timeout,
+        most_connections: int = MOST_CONNECTIONS,
+        tls: Callable[[], Tls | None] = lambda: None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._sockets = list(sockets)
-        host, port = self._sockets[0].getsockname()[:2]
-        self._address = str(ListenAddress(_WILDCARDS.get(host, host), port))
+        scheme = "http" if tls() is None else "https"
+        self.urls = tuple(url_of(one, scheme) for one in self._sockets)
         config = BoundedConfig(
             app,
             interface="asgi3",
-            http=BoundedProtocol,
+            http=first_protocol,  # type: ignore[arg-type] # uvicorn only calls it
             ws="none",
             lifespan="off",
             log_config=None,
@@ -122,12 +82,14 @@ class Server:
         )
         config.head_timeout = head_timeout
         config.stall_timeout = stall_timeout
-        self._server = _Uvicorn(config, on_stop)
+        config.crowd = Crowd(most_connections)
+        config.tls = tls
+        self._server = _Uvicorn(config, on_stop, notifier or Notifier({}, 0))
 
     @property
     def url(self) -> str:
         """Where a client on this machine reaches the server, without a slash at the end."""
-        return f"http://{self._address}"
+        return self.urls[0]
 
     def run(self) -> None:
         """Serve until `stop`, or in the main thread until SIGTERM or SIGINT; then return."""
@@ -149,9 +111,28 @@ def serve(
 
 
 class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_stop: Callable[[], None], notifier: Notifier
+    ) -> None:
         super().__init__(config)
         self._on_stop = on_stop
+        self._notifier = notifier
+
+    async def main_loop(self) -> None:
+        """Serve, and say so."""
+        self._notifier.ready()
+        beating = asyncio.create_task(self._beat())
+        try:
+            await super().main_loop()
+        finally:
+            beating.cancel()
+            self._notifier.stopping()
+
+    async def _beat(self) -> None:
+        """Signs of life that come from the event loop, since scrapes hang where that does."""
+        while self._notifier.interval is not None:
+            self._notifier.alive()
+            await asyncio.sleep(self._notifier.interval)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at the first signal, end at the second.

@@ -1,0 +1,118 @@
+"""Passwords against their bcrypt hashes, without a scrape that waits for an attacker.
+
+bcrypt is slow on purpose. So a right password is remembered, as a keyed digest in memory, and
+others are checked one at a time in a thread of their own, a few for each client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import enum
+import hashlib
+import hmac
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Executor
+
+import bcrypt
+
+LONGEST_PASSWORD = 72
+"""Bytes of a password that bcrypt looks at; whoever made the hash cut it there too."""
+
+MOST_REMEMBERED = 1024
+MOST_CHECKS = 64
+"""Checks that wait or run at the same time."""
+MOST_CHECKS_OF_A_CLIENT = 2
+
+
+class Verdict(enum.Enum):
+    """What becomes of a request."""
+
+    RIGHT = enum.auto()
+    WRONG = enum.auto()
+    BUSY = enum.auto()
+
+
+class Passwords:
+    """Knows users; for one event loop.
+
+    Args:
+        users: hashes by name, at least one.
+        thread: runs one check at a time.
+    """
+
+    def __init__(self, users: Mapping[str, str], thread: Executor) -> None:
+        self._hashes = {name.encode(): hashed.encode() for name, hashed in users.items()}
+        self._thread = thread
+        self._key = secrets.token_bytes(32)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._checks: dict[bytes, asyncio.Future[bool]] = {}
+        self._checks_of: Counter[str] = Counter()
+
+    async def verdict(self, authorization: str, client: str) -> Verdict:
+        """Judge the header of a request; a client is known by its address."""
+        said = _credentials(authorization)
+        if said is None:
+            return Verdict.WRONG
+        digest = self._digest(*said)
+        if digest in self._right:
+            self._right.move_to_end(digest)
+            return Verdict.RIGHT
+        check = self._checks.get(digest)
+        if check is None:
+            if self._is_busy(client):
+                return Verdict.BUSY
+            self._checks_of[client] += 1
+            check = asyncio.ensure_future(self._check(digest, client, *said))
+            self._checks[digest] = check
+        return Verdict.RIGHT if await asyncio.shield(check) else Verdict.WRONG
+
+    def _is_busy(self, client: str) -> bool:
+        return (
+            self._checks_of[client] >= MOST_CHECKS_OF_A_CLIENT
+            or self._checks_of.total() >= MOST_CHECKS
+        )
+
+    async def _check(self, digest: bytes, client: str, user: bytes, password: bytes) -> bool:
+        try:
+            is_right = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._compare, user, password
+            )
+        finally:
+            self._checks_of -= Counter([client])
+            del self._checks[digest]
+        if is_right:
+            self._right[digest] = None
+            if len(self._right) > MOST_REMEMBERED:
+                self._right.popitem(last=False)
+        return is_right
+
+    def _compare(self, user: bytes, password: bytes) -> bool:
+        hashed = self._hashes.get(user, self._stand_in(user))
+        matches = bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
+        return matches and user in self._hashes
+
+    def _stand_in(self, user: bytes) -> bytes:
+        """Some user's hash, always the same for a name: a stranger costs what a user costs."""
+        hashes = list(self._hashes.values())
+        return hashes[int.from_bytes(self._digest(user, b""), "big") % len(hashes)]
+
+    def _digest(self, user: bytes, password: bytes) -> bytes:
+        # A user's name has no colon.
+        return hmac.digest(self._key, user + b":" + password, hashlib.sha256)
+
+
+def _credentials(authorization: str) -> tuple[bytes, bytes] | None:
+    """User and password of a header, as bytes; None where it has none."""
+    scheme, _, text = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        pair = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):  # the latter for characters outside ASCII
+        return None
+    user, colon, password = pair.partition(b":")
+    return (user, password) if colon else None

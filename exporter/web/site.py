@@ -1,0 +1,52 @@
+"""Where the exporter is reached: by its own prefix, and by the URL that users have. Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import msgspec
+
+HOST = re.compile(
+    r"(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:(?P<port>[0-9]{1,5}))?"
+)
+_PORTS = {"http": "80", "https": "443"}
+
+
+class Site(msgspec.Struct, frozen=True):
+    """The paths as they are served and as users see them.
+
+    Attributes:
+        route_prefix: before every path that is served; without a slash at the end, or empty.
+        external_url: where users reach the exporter, without a slash at the end; may be empty.
+    """
+
+    route_prefix: str = ""
+    external_url: str = ""
+
+    def served(self, path: str) -> str:
+        """A path as the server gets it."""
+        return self.route_prefix + path
+
+    @property
+    def link_prefix(self) -> str:
+        """What clients put before every path; a proxy may take it away."""
+        return urlsplit(self.external_url).path if self.external_url else self.route_prefix
+
+    def address(self, scheme: str, host: str) -> tuple[str, str] | None:
+        """The scheme, and ``host:port``, by which a client of this kind reaches the exporter.
+
+        Args:
+            scheme: of the request.
+            host: of the request, as its header has it.
+
+        Returns:
+            None where neither the URL nor the request says a host.
+        """
+        if self.external_url:
+            url = urlsplit(self.external_url)
+            scheme, host = url.scheme, url.netloc
+        found = HOST.fullmatch(host)
+        if found is None:
+            return None
+        return scheme, f"{found['host']}:{found['port'] or _PORTS[scheme]}"

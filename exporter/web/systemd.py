@@ -1,0 +1,73 @@
+"""Tells systemd how the process is doing: the protocol of sd_notify(3)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+BEATS = 3
+"""Signs of life in the time after which systemd would give the process up."""
+
+
+class Notifier:
+    """Sends states to the service manager; does nothing where there is none.
+
+    Args:
+        environ: says where the manager listens.
+        pid: of this process.
+    """
+
+    def __init__(self, environ: Mapping[str, str], pid: int) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):  # Linux' namespace without files
+            self._address = "\0" + self._address[1:]
+        self.interval = _interval(environ, pid) if self._address else None
+
+    def ready(self) -> None:
+        """It serves."""
+        self._send("READY=1")
+
+    def stopping(self) -> None:
+        """It answers what is under way, and ends."""
+        self._send("STOPPING=1")
+
+    def alive(self) -> None:
+        """It is not stuck."""
+        self._send("WATCHDOG=1")
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """It loads its configuration anew until the end of the context."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now}")
+        try:
+            yield
+        finally:
+            self.ready()
+
+    def around(self, reload: Callable[[], str | None]) -> Callable[[], str | None]:
+        """The same reload, which systemd hears of."""
+
+        def told() -> str | None:
+            with self.reloading():
+                return reload()
+
+        return told
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        # Nobody would be helped by an exporter that fails with its manager.
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(state.encode(), self._address)
+
+
+def _interval(environ: Mapping[str, str], pid: int) -> float | None:
+    """Seconds between signs of life; None where nobody waits for them."""
+    microseconds = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not microseconds.isdecimal():
+        return None
+    return int(microseconds) / 1e6 / BEATS or None

@@ -1,0 +1,253 @@
+"""TLS as the web configuration file wants it, or an error where Python's cannot do that."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from exporter.errors import SettingsError
+from exporter.web.webschema import TlsSection
+
+
+class Tls(msgspec.Struct, frozen=True, eq=False):
+    """What a new connection is encrypted with.
+
+    Attributes:
+        context: for a handshake.
+        allowed_names: of which a client's certificate must have one; empty for no such rule.
+    """
+
+    context: ssl.SSLContext
+    allowed_names: frozenset[str] = frozenset()
+
+    @property
+    def verifies(self) -> int:
+        """How much is asked of clients: more is more."""
+        return int(self.context.verify_mode)
+
+    def admits(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Whether the client with this certificate, as ``getpeercert`` has it, may come in."""
+        if not self.allowed_names:
+            return True
+        names = (certificate or {}).get("subjectAltName", ())
+        return any(_plain(kind, name) in self.allowed_names for kind, name in names)
+
+
+Complain = Callable[[str, str], SettingsError]
+"""Makes an error of a key and of what is wrong with it."""
+
+
+class Pem(NamedTuple):
+    """Certificates or a key, and the key of the file that they come from."""
+
+    origin: str
+    data: bytes
+
+
+def build(
+    section: TlsSection, cert: Pem, key: Pem, authorities: Pem | None, complain: Complain
+) -> Tls:
+    """The TLS that the section describes.
+
+    Raises:
+        SettingsError: something cannot be used or done.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["http/1.1"])
+    _set_versions(context, section, complain)
+    _set_ciphers(context, section, complain)
+    _set_curves(context, section, complain)
+    if not section.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    _load_chain(context, cert, key, complain)
+    _set_clients(context, section, authorities, complain)
+    return Tls(context, _allowed_names(section, complain))
+
+
+# --- versions, ciphers and curves --------------------------------------------------------------
+
+_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+
+
+def _set_versions(context: ssl.SSLContext, section: TlsSection, complain: Complain) -> None:
+    context.minimum_version = _version("min_version", section.min_version, complain)
+    context.maximum_version = _version("max_version", section.max_version, complain)
+    if context.minimum_version > context.maximum_version:
+        raise complain("max_version", "is below min_version; leave one of them out")
+
+
+def _version(key: str, name: str, complain: Complain) -> ssl.TLSVersion:
+    if name in {"TLS10", "TLS11"}:
+        raise complain(key, f"{name} is obsolete (RFC 8996) and not offered; use TLS12 or TLS13")
+    if name not in _VERSIONS:
+        raise complain(key, "is no version that there is; use TLS12 or TLS13")
+    return _VERSIONS[name]
+
+
+_CIPHERS = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+}
+"""OpenSSL's names by Go's, as far as Go supports the suite."""
+
+_TLS13_CIPHERS = frozenset(
+    {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+)
+
+
+def _set_ciphers(context: ssl.SSLContext, section: TlsSection, complain: Complain) -> None:
+    for index, name in enumerate(section.cipher_suites):
+        where = f"cipher_suites[{index}]"
+        if name in _TLS13_CIPHERS:
+            raise complain(
+                where, "is a suite of TLS 1.3, of which none can be chosen or left out; remove it"
+            )
+        if name not in _CIPHERS:
+            raise complain(where, "is no suite that can be used; use the names of Go's crypto/tls")
+    if not section.cipher_suites:
+        return
+    if context.minimum_version == ssl.TLSVersion.TLSv1_3:
+        raise complain("cipher_suites", "are of TLS 1.2, which min_version rules out; remove them")
+    try:
+        context.set_ciphers(":".join(_CIPHERS[name] for name in section.cipher_suites))
+    except ssl.SSLError:
+        raise complain("cipher_suites", "has no suite that this OpenSSL offers") from None
+    offered = {cipher["name"] for cipher in context.get_ciphers()}
+    for index, name in enumerate(section.cipher_suites):
+        if _CIPHERS[name] not in offered:
+            raise complain(f"cipher_suites[{index}]", "is not offered by this OpenSSL; remove it")
+
+
+_CURVES = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+
+
+def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain) -> None:
+    for index, name in enumerate(section.curve_preferences):
+        if name not in _CURVES:
+            raise complain(
+                f"curve_preferences[{index}]", f"is no known curve; use {', '.join(_CURVES)}"
+            )
+    curves = [_CURVES[name] for name in section.curve_preferences]
+    set_groups = getattr(context, "set_groups", None)  # new in Python 3.15
+    if set_groups is not None and curves:
+        set_groups(":".join(curves))
+    elif len(curves) == 1:
+        context.set_ecdh_curve(curves[0])
+    elif curves:
+        raise complain("curve_preferences", "this Python can set one curve only; leave one")
+
+
+# --- the server's certificate ------------------------------------------------------------------
+
+
+def _load_chain(context: ssl.SSLContext, cert: Pem, key: Pem, complain: Complain) -> None:
+    if b"-----BEGIN CERTIFICATE-----" not in cert.data:
+        raise complain(cert.origin, "holds no certificate in PEM; write the chain, the own first")
+    if b"PRIVATE KEY-----" not in key.data:
+        raise complain(key.origin, "holds no private key in PEM")
+    if b"ENCRYPTED" in key.data:
+        raise complain(key.origin, "is encrypted; write the key without a passphrase")
+    try:
+        with _as_file(cert.data) as cert_file, _as_file(key.data) as key_file:
+            context.load_cert_chain(cert_file, key_file, password=b"")
+    except ssl.SSLError as problem:
+        if problem.reason == "KEY_VALUES_MISMATCH":
+            raise complain(key.origin, "is not the key of the certificate") from None
+        raise complain(cert.origin, "is damaged, or its key is, or too weak") from None
+
+
+@contextmanager
+def _as_file(data: bytes) -> Iterator[str]:
+    """A file for OpenSSL, which takes a chain from nothing else; in memory where that can be."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            yield f"/proc/self/fd/{descriptor}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            yield str(Path(file.name))
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+_CLIENTS = {
+    "": ssl.CERT_NONE,
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_UNVERIFIED = frozenset({"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"})
+
+
+def _set_clients(
+    context: ssl.SSLContext, section: TlsSection, authorities: Pem | None, complain: Complain
+) -> None:
+    kind = section.client_auth_type
+    if kind in _UNVERIFIED:
+        raise complain(
+            "client_auth_type",
+            f"{kind} takes certificates that nobody vouches for, which Python's TLS cannot; "
+            "use RequireAndVerifyClientCert",
+        )
+    if kind not in _CLIENTS:
+        raise complain("client_auth_type", "is not known; use RequireAndVerifyClientCert")
+    context.verify_mode = _CLIENTS[kind]
+    if context.verify_mode == ssl.CERT_NONE:
+        if authorities is not None:
+            raise complain(
+                authorities.origin, "has no use without client_auth_type; set it, or remove this"
+            )
+    elif authorities is None:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    else:
+        _trust(context, authorities, complain)
+
+
+def _trust(context: ssl.SSLContext, authorities: Pem, complain: Complain) -> None:
+    try:
+        context.load_verify_locations(cadata=authorities.data.decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError):
+        raise complain(authorities.origin, "holds no certificates in PEM") from None
+
+
+def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
+    names = section.client_allowed_sans
+    if names and _CLIENTS[section.client_auth_type] == ssl.CERT_NONE:
+        raise complain(
+            "client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; set it"
+        )
+    return frozenset(names)
+
+
+def _plain(kind: str, name: str) -> str:
+    """A name of a certificate as Go writes it: OpenSSL writes IPv6 addresses at full length."""
+    return str(ipaddress.ip_address(name.strip())) if kind == "IP Address" else name

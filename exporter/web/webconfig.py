@@ -1,0 +1,258 @@
+"""The web configuration file: TLS, users, headers and a rate limit, read again when they change."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from exporter.errors import SettingsError
+from exporter.logs import event
+from exporter.settings.yaml_file import Document, read
+from exporter.web.basic_auth import Passwords
+from exporter.web.guard import Guard, TokenBucket
+from exporter.web.tls import Pem, Tls, build
+from exporter.web.watched import WatchedFiles
+from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile, decoded
+
+LOGGER = logging.getLogger(__name__)
+
+HIGHEST_COST = 18
+"""Of a bcrypt hash: a check takes many seconds from here on."""
+
+_HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
+_DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+
+
+class WebConfig(msgspec.Struct, frozen=True, eq=False):
+    """What the file says, checked.
+
+    Attributes:
+        tls: None for plain HTTP.
+        users: bcrypt hashes by name.
+        headers: of every answer.
+        interval: seconds after which another request may come; 0 for no limit.
+        burst: requests that may come at once.
+    """
+
+    tls: Tls | None
+    users: Mapping[str, str]
+    headers: tuple[tuple[str, str], ...]
+    interval: float
+    burst: int
+
+    def __repr__(self) -> str:
+        return "WebConfig(hidden)"
+
+    def protections(self) -> Iterator[tuple[str, int]]:
+        """What keeps strangers out, and how strongly."""
+        yield "tls_server_config", self.tls is not None
+        yield "tls_server_config.client_auth_type", 0 if self.tls is None else self.tls.verifies
+        yield (
+            "tls_server_config.client_allowed_sans",
+            bool(self.tls is not None and self.tls.allowed_names),
+        )
+        yield "basic_auth_users", bool(self.users)
+
+
+class WebConfigFile:
+    """The file in use; for one event loop.
+
+    Args:
+        name: of the file.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="password")
+        self._files = WatchedFiles()
+        self._config = _read(name, self._files)
+        self._digest = self._files.digest
+        self._guard = self._new_guard(None)
+        self._told = ""
+
+    def tls(self) -> Tls | None:
+        """What a connection that begins now is encrypted with; None for plain HTTP."""
+        self._refresh()
+        return self._config.tls
+
+    def guard(self) -> Guard:
+        """Who judges a request that begins now."""
+        self._refresh()
+        return self._guard
+
+    def close(self) -> None:
+        """Let the thread that checks passwords end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _refresh(self) -> None:
+        if not self._files.changed():
+            return
+        files = WatchedFiles()
+        try:
+            config = _read(self._name, files)
+            self._refuse_less(config)
+        except SettingsError as problem:
+            self._tell(str(problem))
+        else:
+            self._use(config, files.digest)
+        self._files = files
+
+    def _use(self, config: WebConfig, digest: bytes) -> None:
+        if digest != self._digest:
+            before, self._config = self._config, config
+            self._digest = digest
+            self._guard = self._new_guard(before)
+            event(LOGGER, logging.INFO, "web configuration read again", file=self._name)
+        elif self._told:
+            event(LOGGER, logging.INFO, "web configuration is as before", file=self._name)
+        self._told = ""
+
+    def _tell(self, problem: str) -> None:
+        if problem != self._told:
+            self._told = problem
+            event(
+                LOGGER,
+                logging.ERROR,
+                "web configuration cannot be used, the old one stays in use",
+                error=problem,
+            )
+
+    def _refuse_less(self, config: WebConfig) -> None:
+        """A file that is half written looks like one that lets everybody in."""
+        for (key, old), (_, new) in zip(
+            self._config.protections(), config.protections(), strict=True
+        ):
+            if new < old:
+                raise SettingsError(
+                    f"{self._name}: {key}: is gone or weaker, which takes a restart; put it back"
+                )
+
+    def _new_guard(self, before: WebConfig | None) -> Guard:
+        """The guard of the configuration; what did not change keeps what it remembers."""
+        config = self._config
+        if before is None or before.users != config.users:
+            self._passwords = Passwords(config.users, self._thread) if config.users else None
+        if before is None or (before.interval, before.burst) != (config.interval, config.burst):
+            self._bucket = TokenBucket(config.interval, config.burst) if config.interval else None
+        return Guard(self._passwords, self._bucket, config.headers)
+
+
+# --- from the file to what it means ------------------------------------------------------------
+
+
+def _read(name: str, files: WatchedFiles) -> WebConfig:
+    with suppress(OSError, ValueError):  # the next line says it in the words of all YAML files
+        files.read(name)
+    document = read(name)
+    file = decoded(document)
+    _check_http(file.http_server_config, document)
+    _check_users(file.basic_auth_users, document)
+    interval, burst = _rate(file.rate_limit, document)
+    return WebConfig(
+        tls=_tls(file, document, files, Path(name).parent),
+        users=file.basic_auth_users,
+        headers=tuple(one for one in file.http_server_config.headers.items() if one[1]),
+        interval=interval,
+        burst=burst,
+    )
+
+
+def _check_http(section: HttpSection, document: Document) -> None:
+    place = "http_server_config"
+    if section.http2:
+        raise document.error(
+            f"{place}.http2", "is true, and this server speaks HTTP/1.1; set it to false"
+        )
+    for name, value in section.headers.items():
+        if name not in _HEADERS:
+            raise document.error(f"{place}.headers", f"may hold only {', '.join(_HEADERS)}")
+        right = _HEADERS[name]
+        if right and value not in right:
+            raise document.error(f"{place}.headers.{name}", f"use {' or '.join(right)}")
+        if not re.fullmatch(r"[ -~]*", value) or value != value.strip():
+            raise document.error(f"{place}.headers.{name}", "has characters no header may have")
+
+
+def _check_users(users: Mapping[str, str], document: Document) -> None:
+    place = "basic_auth_users"
+    for user, hashed in users.items():
+        if not user or ":" in user:
+            raise document.error(place, "has a name that is empty or has a colon; no client can")
+        found = _HASH.fullmatch(hashed)
+        if found is None:
+            raise document.error(
+                f"{place}.{user}", "is not a bcrypt hash; make one with htpasswd -nBC 10 ''"
+            )
+        if not 4 <= int(found["cost"]) <= HIGHEST_COST:  # noqa: PLR2004 - bcrypt's own lowest
+            raise document.error(
+                f"{place}.{user}", f"has a cost that is not from 4 to {HIGHEST_COST}; use 10"
+            )
+
+
+def _rate(section: RateSection, document: Document) -> tuple[float, int]:
+    text = str(section.interval)
+    parts = _DURATION.findall(text)
+    if "".join(number + unit for number, unit in parts) != text and text != "0":
+        raise document.error("rate_limit.interval", "is not a duration; use one such as 1s, or 0")
+    interval = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if interval and section.burst < 1:
+        raise document.error("rate_limit.burst", "lets nothing pass; use 1 or more")
+    if section.burst and not interval:
+        raise document.error("rate_limit.interval", "is missing beside burst; set it, such as 1s")
+    return interval, section.burst
+
+
+def _tls(file: WebFile, document: Document, files: WatchedFiles, home: Path) -> Tls | None:
+    section = file.tls_server_config
+    if section is None or section == TlsSection():
+        return None
+
+    def complain(key: str, complaint: str) -> SettingsError:
+        return document.error(f"tls_server_config.{key}", complaint)
+
+    pem = partial(_pem, section, files=files, home=home, document=document)
+    cert, key = pem("cert"), pem("key")
+    if cert is None:
+        raise complain("cert_file", "is missing; name the file with the certificate")
+    if key is None:
+        raise complain("key_file", "is missing; name the file with the certificate's key")
+    return build(section, cert, key, pem("client_ca"), complain)
+
+
+def _pem(
+    section: TlsSection, key: str, *, files: WatchedFiles, home: Path, document: Document
+) -> Pem | None:
+    """What stands inline under the key, or in the file that is named beside it."""
+    inline, named = getattr(section, key), getattr(section, f"{key}_file")
+    place = f"tls_server_config.{key}_file"
+    if inline and named:
+        raise document.error(place, f"is given beside {key}; leave one out")
+    if inline:
+        return Pem(key, inline.encode())
+    if not named:
+        return None
+    try:
+        return Pem(f"{key}_file", files.read(str(home / named)))
+    except OSError as problem:
+        cause = (problem.strerror or "it is not there").lower()
+        raise document.error(place, f"cannot be read: {cause}") from None
+    except ValueError as problem:
+        raise document.error(place, f"cannot be read: {problem}") from None
