@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+
 from rawserver import RawServer, answer, eventually, listing, portal
 from watching import failures, listing_threads, scrape, service_for, value
 
