@@ -14,7 +14,7 @@ import uvicorn
 from exporter.logs import event
 from exporter.web.crowd import MOST_CONNECTIONS, Crowd
 from exporter.web.protocol import BoundedConfig, first_protocol
-from exporter.web.sockets import BACKLOG, bind, url_of
+from exporter.web.sockets import BACKLOG, bind, hurried, url_of
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Server:
         tls: Callable[[], Tls | None] = lambda: None,
         notifier: Notifier | None = None,
     ) -> None:
-        self._sockets = list(sockets)
+        self._sockets = [hurried(one) for one in sockets]
         scheme = "http" if tls() is None else "https"
         self.urls = tuple(url_of(one, scheme) for one in self._sockets)
         config = BoundedConfig(
