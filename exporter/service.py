@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +40,7 @@ class Service:
     Args:
         collectors: one for each account, by the account's name.
         own: the exporter's metrics about itself.
-        timeout: seconds that a scrape may take at most, whatever its accounts may.
+        timeout: seconds that a scrape may take at most.
         offset: seconds kept back from the time-out that Prometheus announces, for the way back.
         wall_clock: Unix seconds.
     """
@@ -51,7 +50,7 @@ class Service:
         collectors: Mapping[str, AccountCollector],
         own: OwnMetrics,
         *,
-        timeout: float = math.inf,
+        timeout: float,
         offset: float,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:

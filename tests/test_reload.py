@@ -184,10 +184,12 @@ def test_the_connections_of_an_account_that_is_gone_are_closed(file: Path) -> No
     with RawServer(keep) as api:
         subject = Subject(file, api.base_url, account(0), account(1))
         scrape(subject.parts.service)
+        gone = subject.parts.service.accounts["account-0"]
         assert not ended.wait(0.1)
         subject.write(account(1))
         subject.reloader.reload()
         assert ended.wait(5)
+        assert gone.observed.latest is not None, "held until here, so that nobody else closed them"
 
 
 def test_a_scrape_under_way_is_answered_with_the_accounts_that_it_began_with(file: Path) -> None:

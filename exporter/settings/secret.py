@@ -83,7 +83,6 @@ class SecretReader:
         look = _look_at(self._secret.file)
         if look == self._look:
             return
-        self._look = None  # until the file is found to be good
         text = _read(self._secret.file, self._kind)
         self._learn(text)
         check_secret(text, self._kind)
