@@ -53,7 +53,7 @@ STALENESS_FIELDS = ("server.last_successful_sync", "server.created_at")
 
 UP = _gauge(
     "up",
-    "1 if this scrape listed the account whole, 0 if not; "
+    "1 if this scrape, or the cached listing that serves it, listed the account whole, 0 if not; "
     "while 0 the account has no portal and no server series.",
     ACCOUNT,
 )
@@ -72,7 +72,7 @@ SERVERS = _gauge(
 )
 COLLECTION_DURATION = _gauge(
     "collection_duration_seconds",
-    "How long the listing behind this scrape took.",
+    "How long the listing behind this scrape took; with a cache, the one that serves it.",
     ACCOUNT,
     unit="seconds",
 )
