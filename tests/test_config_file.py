@@ -365,6 +365,25 @@ def test_each_account_is_asked_for_with_its_own_values(config: Path) -> None:
     assert f"X-Auth-Email: a@example.com\r\nX-Auth-Key: {TOKEN[::-1]}\r\n" in heads[OTHER_ID]
 
 
+def test_an_account_with_a_cache_is_listed_once_for_the_scrapes_within_its_time(
+    config: Path,
+) -> None:
+    with RawServer(sends(answer(listing([portal("a")])))) as api:
+        config.write_text(
+            f"base_url: {api.base_url}\n"
+            "accounts:\n"
+            f"  - {{account_id: {ID}, api_token: {TOKEN}, cache_ttl: 1h}}\n"
+            f"  - {{account_id: {OTHER_ID}, api_token: {TOKEN}}}\n"
+        )
+        service = assemble(load_file(config))
+        for _ in range(3):
+            text = scrape(service)
+        asked = [re.findall(r"/accounts/(\w+)/", head)[0] for head in api.heads]
+    assert (asked.count(ID), asked.count(OTHER_ID)) == (1, 3)
+    assert value(text, "cloudflare_mcp_up", account_id=ID) == 1
+    assert value(text, "cloudflare_mcp_portals", account_id=ID) == 1
+
+
 # --- the check ---------------------------------------------------------------------------------
 
 
