@@ -141,7 +141,7 @@ class AccountCollector:
         """The flight's outcome, for a scrape that cannot wait as long as the flight may take."""
         mine: Future[Scrape] = Future()
         alarm = self._threads.alarms.call_later(
-            seconds, lambda: self._settle(mine, self._late(flight))
+            seconds, lambda: self._settle(mine, self._late(flight), shown=False)
         )
         mine.add_done_callback(lambda _: alarm.cancel())
         flight.outcome.add_done_callback(lambda done: _copy(done, mine))
@@ -188,22 +188,26 @@ class AccountCollector:
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _settle(self, outcome: Future[Scrape], scrape: Scrape) -> None:
-        """Count and log the outcome, before anybody can see it; the first one holds."""
+    def _settle(self, outcome: Future[Scrape], scrape: Scrape, *, shown: bool = True) -> None:
+        """Count and log the outcome, before anybody can see it; the first one holds.
+
+        Not ``shown``: one scrape was impatient, which says nothing of the account.
+        """
         with self._lock:
             if outcome.done() or outcome.running():
                 return
             outcome.set_running_or_notify_cancel()
             if scrape.failure is not None:
                 self.telemetry.listing_failed(scrape.failure.reason)
-            self._observed = msgspec.structs.replace(
-                self._observed,
-                latest=scrape,
-                whole=self._observed.whole if scrape.inventory is None else scrape,
-            )
-            self._journal.note(scrape)
+            if shown:
+                self._show(scrape)
         with suppress(InvalidStateError):
             outcome.set_result(scrape)
+
+    def _show(self, scrape: Scrape) -> None:
+        whole = self._observed.whole if scrape.inventory is None else scrape
+        self._observed = msgspec.structs.replace(self._observed, latest=scrape, whole=whole)
+        self._journal.note(scrape)
 
 
 def _copy(done: Future[Scrape], mine: Future[Scrape]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,12 +13,15 @@ import msgspec
 from prometheus_client.registry import Collector
 
 from exporter.collector import AccountCollector
+from exporter.logs import event
 from exporter.metrics.exposition import Filtered, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.rows import Family
 from exporter.scrape import Observed, Scrape
+
+LOG = logging.getLogger(__name__)
 
 
 class Scrapes(msgspec.Struct, frozen=True):
@@ -126,25 +130,42 @@ class Service:
 def _gathered(
     futures: Sequence[Future[Scrape]], whole_of: Callable[[tuple[Scrape, ...]], Scrapes]
 ) -> Future[Scrapes]:
-    """All results in order, once all are there; the first exception, if any future has one."""
+    """All results in order, once all are there.
+
+    A future holds an exception where the exporter itself has a fault. Then its account is left
+    out, absent being all that is known of it; where that leaves nothing, the fault is passed on.
+    """
     whole: Future[Scrapes] = Future()
     lock = threading.Lock()
     missing = len(futures)
 
-    def note(done: Future[Scrape]) -> None:
+    def note(_: Future[Scrape]) -> None:
         nonlocal missing
-        fault = done.exception()
         with lock:
             missing -= 1
             last = missing == 0
-        with suppress(InvalidStateError):
-            if fault is not None:
-                whole.set_exception(fault)
-            elif last:
-                whole.set_result(whole_of(tuple(future.result() for future in futures)))
+        if last:
+            _settle(whole, futures, whole_of)
 
     if not futures:
         whole.set_result(whole_of(()))
     for future in futures:
         future.add_done_callback(note)
     return whole
+
+
+def _settle(
+    whole: Future[Scrapes],
+    futures: Sequence[Future[Scrape]],
+    whole_of: Callable[[tuple[Scrape, ...]], Scrapes],
+) -> None:
+    faults = [fault for future in futures if (fault := future.exception()) is not None]
+    with suppress(InvalidStateError):
+        if len(faults) == len(futures):
+            whole.set_exception(faults[0])
+            return
+        for fault in faults:
+            event(LOG, logging.ERROR, "listing has a fault of the exporter", exc_info=fault)
+        whole.set_result(
+            whole_of(tuple(one.result() for one in futures if one.exception() is None))
+        )

@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.collector": {
         *("background", "budget", "errors", "journal", "metrics", "model", "scrape"),
     },
-    "exporter.service": {"collector", "metrics", "scrape"},
+    "exporter.service": {"collector", "logs", "metrics", "scrape"},
     "exporter.assembly": {
         *("background", "budget", "cloudflare", "collector", "inventory", "metrics", "model"),
         *("service", "settings"),

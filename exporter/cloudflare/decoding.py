@@ -51,6 +51,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
         skipped: the records that were left out.
         notes: a line for each value that was not understood.
         total_count: of the whole listing, where the API said so.
+        per_page: items that the API puts on a page, where it said so.
     """
 
     ids: tuple[str | None, ...]
@@ -59,6 +60,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     skipped: tuple[Skipped, ...] = ()
     notes: frozenset[str] = frozenset()
     total_count: int | None = None
+    per_page: int | None = None
 
 
 class NotSuccessful(Exception):  # noqa: N818 - an answer of the API, not yet judged
@@ -141,16 +143,20 @@ def _page(
     portals: tuple[ReadPortal, ...] = (),
     servers: tuple[ReadServer, ...] = (),
 ) -> Page:
-    total = info.total_count if info is not None else None
-    counted = isinstance(total, int) and not isinstance(total, bool) and total >= 0
     return Page(
         ids=tuple(ids),
         portals=portals,
         servers=servers,
         skipped=tuple(reader.skipped),
         notes=frozenset(reader.notes),
-        total_count=total if counted else None,
+        total_count=_counted(info.total_count) if info is not None else None,
+        per_page=_counted(info.per_page) if info is not None else None,
     )
+
+
+def _counted(number: object) -> int | None:
+    """A count, where the API sent one."""
+    return number if type(number) is int and number >= 0 else None
 
 
 def _place(where: str, position: int, identity: str | None) -> str:

@@ -52,9 +52,10 @@ class _Pages:
         self._ids: set[str] = set()
         self._items = 0
         self._ended = False
-        # A server that caps per_page sends less than was asked for while more is to come.
         size = len(first.ids)
-        self._size = size if first.total_count and size and size < per_page else per_page
+        # A server that caps per_page sends less than was asked for while more is to come.
+        capped = 0 < size < per_page and (first.total_count or first.per_page == size)
+        self._size = size if capped else per_page
         # A total that the first page exceeds is none: go by short pages then.
         counted = first.total_count is not None and first.total_count >= size
         self.total = first.total_count if counted else None

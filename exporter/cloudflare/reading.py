@@ -64,11 +64,17 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
         name=printable(record.name or ""),
         hostname=bare_hostname(printable(record.hostname or "")),
         code_mode=code_mode,
-        code_mode_allowed=record.allow_code_mode if code_mode is None else code_mode != "off",
+        code_mode_allowed=_code_mode_allowed(code_mode, record.allow_code_mode),
         secure_web_gateway=record.secure_web_gateway,
         created=unix_time(record.created_at, "portal created_at", notes),
         modified=unix_time(record.modified_at, "portal modified_at", notes),
     )
+
+
+def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None:
+    if code_mode is None:
+        return allow
+    return code_mode != "off" and allow is not False
 
 
 def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:

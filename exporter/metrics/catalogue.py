@@ -171,8 +171,7 @@ PORTAL_CODE_MODE = _gauge(
 )
 PORTAL_CODE_MODE_ALLOWED = _gauge(
     "portal_code_mode_allowed",
-    "0 if code_mode is off, else 1; where code_mode is not reported, allow_code_mode; "
-    "absent if neither is reported.",
+    "0 if code_mode is off or allow_code_mode is false, else 1; absent if neither is reported.",
     PORTAL,
     "portal.code_mode",
     "portal.allow_code_mode",
