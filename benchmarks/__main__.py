@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import candidates as c
-from benchmarks import endurance, rendering, starting
+from benchmarks import endurance, rendering, stages, starting
 from benchmarks.report import report
 from benchmarks.results import Results, save
 from benchmarks.scrapes import Conditions, measure
@@ -64,7 +64,7 @@ def _scrapes(options: Options, results: Results) -> None:
 
 def _waiting(options: Options, results: Results) -> None:
     for size in (size for size in options.sizes if size.portals > 1):
-        few = size.portals * size.servers <= MOST_WITH_PEERS and not options.quick
+        few = _servers(size) <= MOST_WITH_PEERS and not options.quick
         with Upstream(size) as upstream:
             rounds = _rounds(options, size)
             wanted = _wanted(options) if few else [c.ours()]
@@ -91,7 +91,16 @@ def _many(options: Options, results: Results) -> None:
 
 
 def _rendering(options: Options, results: Results) -> None:
-    results.rendering = rendering.measure(HUGE.portals, 1 if options.quick else 3)
+    portals = 50 if options.quick else HUGE.portals
+    results.rendering = rendering.measure(portals, 1 if options.quick else 3)
+
+
+def _stages(options: Options, results: Results) -> None:
+    results.stages = stages.measure(max(options.sizes, key=_servers), options.rounds)
+
+
+def _servers(size: Size) -> int:
+    return size.portals * size.servers
 
 
 PARTS: dict[str, Callable[[Options, Results], None]] = {
@@ -99,11 +108,12 @@ PARTS: dict[str, Callable[[Options, Results], None]] = {
     "waiting": _waiting,
     "starts": _starts,
     "rendering": _rendering,
+    "stages": _stages,
     "growth": _growth,
     "many": _many,
     "soak": _soak,
 }
-QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "soak")
+QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "soak")
 
 
 def _rounds(options: Options, size: Size) -> int:

@@ -18,6 +18,7 @@ def report(results: Results, found: list[Target]) -> str:
         ("Before the first scrape (medians)", START_HEAD, _starts(results)),
         ("Growth of ours, API plain", GROWTH_HEAD, _growth(results)),
         ("Rendering", ("who", "us a sample"), _rendering(results)),
+        ("Stages of ours at the largest size, ms of CPU", _stages_head(results), _stages(results)),
         ("Soak", ("scrapes", "MiB", "threads", "files"), _soak(results)),
         (
             "Many accounts, 20 ms a page",
@@ -109,6 +110,15 @@ def _growth(results: Results) -> Iterator[Sequence[str]]:
 def _rendering(results: Results) -> Iterator[Sequence[str]]:
     for name, value in results.rendering.get("microseconds", {}).items():
         yield name, f"{value:.2f}"
+
+
+def _stages_head(results: Results) -> Sequence[str]:
+    return ("stage", *results.stages)
+
+
+def _stages(results: Results) -> Iterator[Sequence[str]]:
+    for stage in next(iter(results.stages.values()), ()):
+        yield stage, *(f"{found[stage]:.0f}" for found in results.stages.values())
 
 
 def _soak(results: Results) -> Iterator[Sequence[str]]:

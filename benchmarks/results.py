@@ -33,6 +33,7 @@ class Results:
     soak: list[Held] = field(default_factory=list)
     many: Many | None = None
     rendering: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def run(self, size: Size, conditions: str) -> Run | None:
         """The one of this size under these conditions, if it was measured."""
