@@ -16,7 +16,9 @@ import requests
 
 from exporter.budget import Budget
 from exporter.errors import ListingError, Reason
+from exporter.metrics.own import OwnMetrics
 from exporter.model import Inventory
+from exporter.service import Service
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, eventually, listing, portal, refusal
@@ -105,7 +107,10 @@ def test_a_scrape_after_the_other_lists_anew() -> None:
         assert value(scrape(service), "cloudflare_mcp_portals") == 0
 
 
-def test_a_scrape_with_less_time_joins_and_gives_up_in_time_while_the_other_goes_on() -> None:
+def test_a_scrape_with_less_time_joins_and_gives_up_in_time_while_the_other_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     held = Held()
     with held.api as api:
         service = service_for(api.base_url, "--scrape.timeout=20")
@@ -123,6 +128,9 @@ def test_a_scrape_with_less_time_joins_and_gives_up_in_time_while_the_other_goes
         assert len(api.heads) == 1
     assert value(text, "cloudflare_mcp_up") == 1
     assert failures(text) == {"timeout": 1}, "the listing itself did not fail"
+    assert [record.message for record in caplog.records] == ["listing works"], (
+        "one scrape's impatience says nothing of the account"
+    )
 
 
 def test_a_scrape_with_less_time_gets_the_listing_that_ends_in_time() -> None:
@@ -347,3 +355,20 @@ def test_the_command_starts_and_stays_up_while_the_api_is_down_and_sees_it_come_
         assert value(get(f"{exporter.url}/metrics").text, "cloudflare_mcp_up") == 1
     assert exporter.log.count("listing failed") == 1
     assert exporter.log.count("listing works again") == 1
+
+
+def test_a_bug_met_in_one_account_costs_the_others_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(budget: Budget) -> Inventory:
+        raise RuntimeError("a bug")
+
+    service = Service(
+        {"broken": collector_of(broken), "sound": collector_of(lambda _: Inventory())},
+        OwnMetrics(loaded=0.0),
+        timeout=9.0,
+        offset=0.5,
+    )
+    ups = [line for line in scrape(service).splitlines() if line.startswith("cloudflare_mcp_up{")]
+    assert ups == [f'cloudflare_mcp_up{{account_id="{ACCOUNT_ID}"}} 1.0'], "the sound one alone"
+    assert [record.message for record in caplog.records] == ["listing has a fault of the exporter"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exporter.simulator.server import Simulator
-from rawserver import Handler, RawServer, answer, portal, refusal
+from rawserver import Handler, RawServer, answer, listing, portal, refusal
 from watching import failures, samples, scrape, service_for, value
 
 PER_PAGE = 20
@@ -422,3 +422,15 @@ def test_a_list_of_servers_that_fails_fails_the_listing() -> None:
         text = scrape(service_for(api.base_url, "--collector.servers"))
     assert failures(text) == {"auth": 1}
     assert shown(text) == []
+
+
+def test_a_server_that_caps_its_pages_and_says_so_is_listed_whole_without_a_total() -> None:
+    def capped(connection: socket.socket, head: str) -> None:
+        number, _ = asked_page(head)
+        items = [portal(identity) for identity in ("ab", "cd", "e")[number - 1]]
+        connection.sendall(answer(listing(items, per_page=2)))
+
+    with RawServer(capped) as api:
+        text = scrape(service_for(api.base_url))
+        assert len(api.heads) == 3
+    assert value(text, "cloudflare_mcp_portals") == 5

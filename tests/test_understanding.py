@@ -377,6 +377,11 @@ MODES: dict[str, tuple[dict[str, Any], str | None, bool | None]] = {
     "forbidden, old": ({"allow_code_mode": False}, None, False),
     **{mode: ({"code_mode": mode}, mode, mode != "off") for mode in CODE_MODES[:-1]},
     "off beside the old member": ({"code_mode": "off", "allow_code_mode": True}, "off", False),
+    "on, but the old member forbids": (
+        {"code_mode": "opt_in", "allow_code_mode": False},
+        "opt_in",
+        False,
+    ),
     "on beside the old member": ({"code_mode": "opt_in", "allow_code_mode": True}, "opt_in", True),
     "a new mode": ({"code_mode": "sometimes"}, "other", True),
 }
