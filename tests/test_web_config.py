@@ -1,0 +1,610 @@
+"""The web configuration file: what it may say, and what clients then meet on real sockets."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import logging
+import socket
+import ssl
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bcrypt
+import pytest
+import trustme
+
+from exporter.errors import SettingsError
+from exporter.web.webconfig import WebConfigFile
+from processes import eventually
+from realparts import require
+from webserver import Source, site, trusting, write_chain
+
+AUTHORITY = trustme.CA()
+OTHERS = trustme.CA()
+SERVER = AUTHORITY.issue_cert("localhost", "127.0.0.1")
+CLIENT = AUTHORITY.issue_cert("scraper.example.com", "::1")
+STRANGER = OTHERS.issue_cert("scraper.example.com")
+
+HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+MTLS = f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
+USERS = f"basic_auth_users:\n  alice: {HASH}\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A directory with a certificate, its key, and the authority."""
+    write_chain(SERVER, tmp_path)
+    (tmp_path / "ca.pem").write_bytes(AUTHORITY.cert_pem.bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def write(home: Path) -> Callable[[str], Path]:
+    """``write(text)`` gives the file that holds it."""
+
+    def make(text: str) -> Path:
+        file = home / "web.yml"
+        file.write_text(text)
+        return file
+
+    return make
+
+
+def inline(pem: bytes) -> str:
+    return "|\n" + "".join(f"    {line}\n" for line in pem.decode().splitlines())
+
+
+def inline_tls() -> str:
+    chain = b"".join(one.bytes() for one in SERVER.cert_chain_pems)
+    key, authority = SERVER.private_key_pem.bytes(), AUTHORITY.cert_pem.bytes()
+    return (
+        f"tls_server_config:\n  cert: {inline(chain)}  key: {inline(key)}"
+        f"  client_auth_type: RequireAndVerifyClientCert\n  client_ca: {inline(authority)}"
+    )
+
+
+# --- what the file may say ---------------------------------------------------------------------
+
+VALID = {
+    "empty": "",
+    "sections without content": "tls_server_config:\nbasic_auth_users:\nhttp_server_config:\n",
+    "tls": TLS,
+    "clients verified": MTLS,
+    "clients verified if they have one": MTLS.replace("RequireAnd", "").replace(
+        "ClientCert", "ClientCertIfGiven"
+    ),
+    "no clients": f"{TLS}  client_auth_type: NoClientCert\n",
+    "everything about tls": f"{TLS}  min_version: TLS12\n  max_version: TLS13\n"
+    "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n"
+    "  prefer_server_cipher_suites: false\n  curve_preferences: [CurveP256]\n",
+    "headers": "http_server_config:\n  http2: false\n  headers:\n"
+    "    Content-Security-Policy: default-src 'none'\n    X-Frame-Options: sameorigin\n"
+    "    X-Content-Type-Options: nosniff\n    X-XSS-Protection: '0'\n"
+    "    Strict-Transport-Security: max-age=3600\n",
+    "users": USERS + "  'bob with blanks': " + HASH.replace("$2b$", "$2y$") + "\n",
+    "all": MTLS + USERS,
+}
+VALID_FOR_NEWER_PROMTOOLS = {
+    "inline": inline_tls(),
+    "allowed names": f"{MTLS}  client_allowed_sans: [scraper.example.com]\n",
+    "rate limit": "rate_limit:\n  interval: 1m30s\n  burst: 3\n",
+    "no rate limit": "rate_limit:\n  interval: 0\n",
+}
+
+
+@pytest.mark.parametrize("text", (VALID | VALID_FOR_NEWER_PROMTOOLS).values(),
+                         ids=(VALID | VALID_FOR_NEWER_PROMTOOLS).keys())  # fmt: skip
+def test_a_valid_file_is_taken(write: Callable[[str], Path], text: str) -> None:
+    WebConfigFile(str(write(text))).close()
+
+
+@pytest.mark.parametrize("text", VALID.values(), ids=VALID.keys())
+def test_promtool_takes_the_same_files(write: Callable[[str], Path], text: str) -> None:
+    command = [require("promtool"), "check", "web-config", str(write(text))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+INVALID = {
+    "unknown section": ("tls: {}\n", ("1: tls: there is no such key; use one of tls_server_config, "
+     "http_server_config, basic_auth_users, rate_limit")),
+    "unknown key": ("tls_server_config:\n  certfile: x\n",
+     "2: tls_server_config.certfile: there is no such key; did you mean cert_file?"),
+    "twice": (USERS + USERS, ("3: the key 'basic_auth_users' stands twice, first in line 1; "
+     "leave one out")),
+    "type": ("http_server_config:\n  http2: 'no'\n",
+     "2: http_server_config.http2: is of the wrong type; write true or false"),
+    "no mapping": ("just text\n", "1: is of the wrong type; write a mapping"),
+    "http2": ("http_server_config:\n  http2: true\n",
+     "2: http_server_config.http2: is true, and this server speaks HTTP/1.1; set it to false"),
+    "other header": ("http_server_config:\n  headers:\n    Server: x\n",
+     ("2: http_server_config.headers: may hold only Content-Security-Policy, "
+     "Strict-Transport-Security, X-Content-Type-Options, X-Frame-Options, X-XSS-Protection")),
+    "header value": ("http_server_config:\n  headers:\n    X-Frame-Options: allow\n",
+     "3: http_server_config.headers.X-Frame-Options: use deny or sameorigin"),
+    "header injection": ('http_server_config:\n  headers:\n    X-XSS-Protection: "0\\r\\nX: y"\n',
+     "3: http_server_config.headers.X-XSS-Protection: has characters no header may have"),
+    "password in place of a hash": ("basic_auth_users:\n  alice: secretword\n",
+     "2: basic_auth_users.alice: is not a bcrypt hash; make one with htpasswd -nBC 10 ''"),
+    "endless hash": (f"basic_auth_users:\n  alice: {HASH.replace('$04$', '$31$')}\n",
+     "2: basic_auth_users.alice: has a cost that is not from 4 to 18; use 10"),
+    "user with a colon": (f"basic_auth_users:\n  'a:b': {HASH}\n",
+     "1: basic_auth_users: has a name that is empty or has a colon; no client can"),
+    "rate": ("rate_limit:\n  interval: 1 second\n  burst: 1\n",
+     "2: rate_limit.interval: is not a duration; use one such as 1s, or 0"),
+    "rate without burst": ("rate_limit:\n  interval: 1s\n",
+     "1: rate_limit.burst: lets nothing pass; use 1 or more"),
+    "no certificate": ("tls_server_config:\n  key_file: server.key\n",
+     "1: tls_server_config.cert_file: is missing; name the file with the certificate"),
+    "no key": ("tls_server_config:\n  cert_file: server.pem\n",
+     "1: tls_server_config.key_file: is missing; name the file with the certificate's key"),
+    "certificate that is not there": (TLS.replace("server.pem", "gone.pem"),
+     "2: tls_server_config.cert_file: cannot be read: no such file or directory"),
+    "directory": (TLS.replace("server.pem", "."),
+     "2: tls_server_config.cert_file: cannot be read: it is not a regular file"),
+    "both": (TLS + "  cert: x\n",
+     "2: tls_server_config.cert_file: is given beside cert; leave one out"),
+    "key in place of the certificate": (TLS.replace("server.pem", "server.key"),
+     "2: tls_server_config.cert_file: holds no certificate in PEM; write the chain, the own first"),
+    "certificate in place of the key": (TLS.replace("server.key", "server.pem"),
+     "3: tls_server_config.key_file: holds no private key in PEM"),
+    "another's key": (TLS.replace("server.key", "other.key"),
+     "3: tls_server_config.key_file: is not the key of the certificate"),
+    "encrypted key": (TLS.replace("server.key", "encrypted.key"),
+     "3: tls_server_config.key_file: is encrypted; write the key without a passphrase"),
+    "damaged": (TLS.replace("server.pem", "damaged.pem"),
+     "2: tls_server_config.cert_file: is damaged, or its key is, or too weak"),
+    "any client": (TLS + "  client_auth_type: RequireAnyClientCert\n",
+     ("4: tls_server_config.client_auth_type: RequireAnyClientCert takes certificates that nobody "
+     "vouches for, which Python's TLS cannot; use RequireAndVerifyClientCert")),
+    "client asked": (TLS + "  client_auth_type: RequestClientCert\n",
+     ("4: tls_server_config.client_auth_type: RequestClientCert takes certificates that nobody "
+     "vouches for, which Python's TLS cannot; use RequireAndVerifyClientCert")),
+    "unknown client type": (TLS + "  client_auth_type: Please\n",
+     "4: tls_server_config.client_auth_type: is not known; use RequireAndVerifyClientCert"),
+    "authority without a use": (TLS + "  client_ca_file: ca.pem\n",
+     ("4: tls_server_config.client_ca_file: has no use without client_auth_type; set it, or "
+     "remove this")),
+    "no authority": (MTLS.replace("ca.pem", "server.key"),
+     "5: tls_server_config.client_ca_file: holds no certificates in PEM"),
+    "names without certificates": (TLS + "  client_allowed_sans: [x]\n",
+     ("4: tls_server_config.client_allowed_sans: needs client_auth_type: "
+     "RequireAndVerifyClientCert; set it")),
+    "old version": (TLS + "  min_version: TLS10\n",
+     ("4: tls_server_config.min_version: TLS10 is obsolete (RFC 8996) and not offered; "
+     "use TLS12 or TLS13")),
+    "no version": (TLS + "  max_version: TLS14\n",
+     "4: tls_server_config.max_version: is no version that there is; use TLS12 or TLS13"),
+    "no version between": (TLS + "  min_version: TLS13\n  max_version: TLS12\n",
+     "5: tls_server_config.max_version: is below min_version; leave one of them out"),
+    "suite of TLS 1.3": (TLS + "  cipher_suites: [TLS_AES_128_GCM_SHA256]\n",
+     ("4: tls_server_config.cipher_suites[0]: is a suite of TLS 1.3, of which none can be chosen "
+     "or left out; remove it")),
+    "unknown suite": (TLS + "  cipher_suites:\n  - TLS_NULL\n",
+     ("5: tls_server_config.cipher_suites[0]: is no suite that can be used; use the names of Go's "
+     "crypto/tls")),
+    "suites without a use": (
+     TLS + "  min_version: TLS13\n  cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]\n",
+     ("5: tls_server_config.cipher_suites: are of TLS 1.2, which min_version rules out; "
+     "remove them")),
+    "unknown curve": (TLS + "  curve_preferences: [P256]\n",
+     ("4: tls_server_config.curve_preferences[0]: is no known curve; use CurveP256, CurveP384, "
+     "CurveP521, X25519")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "complaint"), INVALID.values(), ids=INVALID.keys())
+def test_what_cannot_be_used_is_one_line_that_names_the_place_and_the_mend(
+    write: Callable[[str], Path], home: Path, text: str, complaint: str
+) -> None:
+    (home / "other.key").write_bytes(CLIENT.private_key_pem.bytes())
+    (home / "encrypted.key").write_text(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    )
+    (home / "damaged.pem").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
+    file = write(text)
+    with pytest.raises(SettingsError) as caught:
+        WebConfigFile(str(file))
+    assert str(caught.value) == f"{file}:{complaint}"
+
+
+@pytest.mark.skipif(hasattr(ssl.SSLContext, "set_groups"), reason="this Python can set several")
+def test_several_curves_are_refused_where_python_can_set_but_one(
+    write: Callable[[str], Path],
+) -> None:
+    with pytest.raises(SettingsError, match="this Python can set one curve only"):
+        WebConfigFile(str(write(f"{TLS}  curve_preferences: [X25519, CurveP256]\n")))
+
+
+# --- TLS on the wire ---------------------------------------------------------------------------
+
+
+def test_a_scrape_over_tls_is_answered_and_plain_http_there_is_told_so(
+    write: Callable[[str], Path],
+) -> None:
+    with site(Source(b"x" * 3_000_000), web_config=write(TLS)) as served:
+        assert served.url.startswith("https://127.0.0.1:")
+        status, _, body = served.ask(context=trusting(AUTHORITY))
+        assert (status, len(body)) == (200, 3_000_000)
+        assert served.ask()[0::2] == (400, b"this port speaks https and not http\n")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            served.ask(context=trusting(OTHERS))
+        assert served.ask(context=trusting(AUTHORITY))[0] == 200
+
+
+def test_requests_follow_each_other_on_one_connection(write: Callable[[str], Path]) -> None:
+    with site(Source(), web_config=write(TLS)) as served:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", served.port, timeout=10, context=trusting(AUTHORITY)
+        )
+        began = time.monotonic()
+        for _ in range(20):
+            connection.request("GET", "/metrics")
+            assert connection.getresponse().read() == b"up 1\n"
+        connection.close()
+        assert time.monotonic() - began < 0.6  # 20 bodies that each wait for an acknowledgement
+
+
+def handshake(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
+    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+
+@pytest.mark.parametrize(
+    ("lines", "version", "cipher"),
+    [
+        ("", "TLSv1.3", None),
+        ("  max_version: TLS12\n", "TLSv1.2", None),
+        ("  min_version: TLS13\n", "TLSv1.3", None),
+        (
+            "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n",
+            "TLSv1.2",
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+        ),
+    ],
+    ids=["default", "max", "min", "suite"],
+)
+def test_version_and_suite_are_the_configured_ones(
+    write: Callable[[str], Path], lines: str, version: str, cipher: str | None
+) -> None:
+    with (
+        site(Source(), web_config=write(TLS + lines)) as served,
+        handshake(served.port, trusting(AUTHORITY)) as connection,
+    ):
+        assert connection.version() == version
+        assert cipher in {None, (connection.cipher() or ("",))[0]}
+
+
+def test_a_client_of_an_old_version_stays_out(write: Callable[[str], Path]) -> None:
+    client = trusting(AUTHORITY)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        site(Source(), web_config=write(f"{TLS}  min_version: TLS13\n")) as served,
+        pytest.raises(ssl.SSLError),
+    ):
+        handshake(served.port, client)
+
+
+@pytest.mark.parametrize("offered", ["prime256v1", "secp384r1"])
+def test_only_the_configured_curve_is_agreed_on(write: Callable[[str], Path], offered: str) -> None:
+    client = trusting(AUTHORITY)
+    client.set_ecdh_curve(offered)
+    with site(Source(), web_config=write(f"{TLS}  curve_preferences: [CurveP384]\n")) as served:
+        if offered == "secp384r1":
+            assert served.ask(context=client)[0] == 200
+        else:
+            with pytest.raises(ssl.SSLError):
+                served.ask(context=client)
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_whose_order_of_suites_counts_can_be_chosen(
+    write: Callable[[str], Path], theirs: bool
+) -> None:
+    text = (
+        f"{TLS}  max_version: TLS12\n  prefer_server_cipher_suites: {str(not theirs).lower()}\n"
+        "  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n"
+    )
+    client = trusting(AUTHORITY)
+    client.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256")
+    with (
+        site(Source(), web_config=write(text)) as served,
+        handshake(served.port, client) as connection,
+    ):
+        assert ("AES256" in (connection.cipher() or ("",))[0]) is theirs
+
+
+CLIENTS: dict[str, trustme.LeafCert | None] = {"none": None, "ours": CLIENT, "strange": STRANGER}
+POLICIES = {
+    "NoClientCert": (TLS, {"none", "ours", "strange"}),
+    "VerifyClientCertIfGiven": (VALID["clients verified if they have one"], {"none", "ours"}),
+    "RequireAndVerifyClientCert": (MTLS, {"ours"}),
+    "inline": (inline_tls(), {"ours"}),
+    "allowed name": (f"{MTLS}  client_allowed_sans: [other, scraper.example.com]\n", {"ours"}),
+    "allowed address": (f"{MTLS}  client_allowed_sans: ['::1']\n", {"ours"}),
+    "other name": (f"{MTLS}  client_allowed_sans: [example.com, '*.example.com']\n", set()),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_clients_get_in_as_the_policy_says(
+    write: Callable[[str], Path], policy: str, client: str
+) -> None:
+    text, admitted = POLICIES[policy]
+    context = trusting(AUTHORITY, CLIENTS[client])
+    with site(Source(), web_config=write(text)) as served:
+        if client in admitted:
+            assert served.ask(context=context)[0::2] == (200, b"up 1\n")
+        else:
+            with pytest.raises((OSError, http.client.HTTPException)):
+                served.ask(context=context)
+
+
+# --- files that change -------------------------------------------------------------------------
+
+
+def serial(port: int) -> str:
+    with handshake(port, trusting(AUTHORITY)) as connection:
+        certificate = connection.getpeercert()
+    assert certificate
+    return str(certificate["serialNumber"])
+
+
+def test_a_renewed_certificate_is_used_without_a_restart_and_old_connections_go_on(
+    write: Callable[[str], Path], home: Path
+) -> None:
+    with site(Source(), web_config=write(TLS)) as served:
+        old = serial(served.port)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", served.port, timeout=10, context=trusting(AUTHORITY)
+        )
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().read() == b"up 1\n"
+        write_chain(AUTHORITY.issue_cert("localhost", "127.0.0.1"), home)
+        assert serial(served.port) != old
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().read() == b"up 1\n"
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "broken", ["server.pem", "server.key", "web.yml"], ids=["certificate", "key", "file"]
+)
+@pytest.mark.parametrize("how", ["rubbish", "empty", "gone"])
+def test_a_bad_renewal_keeps_what_works_and_is_logged_once(
+    write: Callable[[str], Path],
+    home: Path,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+    how: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    with site(Source(), web_config=write(TLS)) as served:
+        old = serial(served.port)
+        good = (home / broken).read_bytes()
+        if how == "gone":
+            (home / broken).unlink()
+        else:
+            (home / broken).write_text("rubbish" if how == "rubbish" else "")
+        for _ in range(5):
+            assert serial(served.port) == old
+        errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
+        assert [one.getMessage() for one in errors] == [
+            "web configuration cannot be used, the old one stays in use"
+        ]
+        (home / broken).write_bytes(good)
+        assert serial(served.port) == old
+        assert caplog.records[-1].getMessage() == "web configuration is as before"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        (TLS + USERS, USERS, "tls_server_config"),
+        (TLS + USERS, TLS, "basic_auth_users"),
+        (MTLS, TLS, "tls_server_config.client_auth_type"),
+        (VALID_FOR_NEWER_PROMTOOLS["allowed names"], MTLS, "tls_server_config.client_allowed_sans"),
+    ],
+    ids=["tls", "users", "clients", "names"],
+)
+def test_a_file_that_is_half_written_lets_nobody_in(
+    write: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str,
+    key: str,
+) -> None:
+    web = WebConfigFile(str(write(before)))
+    tls, guard = web.tls(), web.guard()
+    write(after)
+    assert (web.tls(), web.guard()) == (tls, guard)
+    web.close()
+    (record,) = caplog.records
+    assert f"{key}: is gone or weaker, which takes a restart; put it back" in str(vars(record))
+
+
+def test_users_headers_and_names_change_without_a_restart(write: Callable[[str], Path]) -> None:
+    with site(Source(), web_config=write(USERS)) as served:
+        assert served.ask(headers=basic("alice", "right"))[0] == 200
+        other = bcrypt.hashpw(b"other", bcrypt.gensalt(4)).decode()
+        write(
+            f"basic_auth_users:\n  alice: {other}\n"
+            "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+        )
+        status, headers, _ = served.ask(headers=basic("alice", "right"))
+        assert (status, headers["x-frame-options"]) == (401, "deny")
+        assert served.ask(headers=basic("alice", "other"))[0] == 200
+
+
+def test_files_that_do_not_change_are_not_read_again(
+    write: Callable[[str], Path], home: Path
+) -> None:
+    file = write(TLS + USERS)
+    look = file.stat()
+    eventually(lambda: time.time() - look.st_ctime > 1.1, "files that have settled")
+    web = WebConfigFile(str(file))
+    tls, guard = web.tls(), web.guard()
+    began = time.monotonic()
+    for _ in range(500):
+        assert web.tls() is tls
+        assert web.guard() is guard
+    web.close()
+    assert time.monotonic() - began < 0.3  # reading and parsing 1000 times takes seconds
+
+
+# --- headers, rates and users ------------------------------------------------------------------
+
+
+def test_configured_headers_are_on_every_answer_and_replace_its_own(
+    write: Callable[[str], Path],
+) -> None:
+    text = VALID["headers"] + USERS
+    with site(Source(), web_config=write(text)) as served:
+        for path in ("/-/healthy", "/", "/nowhere"):
+            _, headers, _ = served.ask(path, headers=basic("alice", "right"))
+            assert headers["x-frame-options"] == "sameorigin"
+            assert headers["content-security-policy"] == "default-src 'none'"
+            assert headers["strict-transport-security"] == "max-age=3600"
+        assert served.ask()[1]["x-frame-options"] == "sameorigin"
+
+
+def test_requests_beyond_the_rate_are_told_to_wait_and_health_is_not(
+    write: Callable[[str], Path],
+) -> None:
+    source = Source()
+    with site(source, web_config=write("rate_limit: {interval: 1h, burst: 3}\n")) as served:
+        assert [served.ask()[0] for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert {served.ask(path)[0] for path in ("/-/healthy", "/-/ready")} == {200}
+    assert len(source.begun) == 3
+
+
+def test_the_rate_lets_requests_pass_again_in_time(write: Callable[[str], Path]) -> None:
+    text = "rate_limit: {interval: 200ms, burst: 1}\n"
+    with site(Source(), web_config=write(text)) as served:
+        assert [served.ask()[0] for _ in range(2)] == [200, 429]
+        eventually(lambda: served.ask()[0] == 200, "request that passes", within=5)
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def hashed(password: str, cost: int = 4) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+
+
+MANY_USERS = (
+    f"basic_auth_users:\n  alice: {HASH}\n  colon: {hashed('a:b::')}\n  empty: {hashed('')}\n"
+    f"  zoë: {hashed('pässwörd')}\n  long: {hashed('x' * 72)}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (basic("alice", "right"), 200),
+        ({"Authorization": basic("alice", "right")["Authorization"].replace("B", "b", 1)}, 200),
+        (basic("colon", "a:b::"), 200),
+        (basic("empty", ""), 200),
+        (basic("zoë", "pässwörd"), 200),
+        (basic("long", "x" * 100), 200),
+        (basic("alice", "wrong"), 401),
+        (basic("alice", ""), 401),
+        (basic("alice", "right "), 401),
+        (basic("Alice", "right"), 401),
+        (basic("nobody", "right"), 401),
+        (basic("colon", "a"), 401),
+        (basic("", ""), 401),
+        ({}, 401),
+        ({"Authorization": ""}, 401),
+        ({"Authorization": "Basic"}, 401),
+        ({"Authorization": "Basic !!!"}, 401),
+        ({"Authorization": "Basic YWxpY2U="}, 401),
+        ({"Authorization": "Bearer right"}, 401),
+        ({"Authorization": "Basic " + "A" * 8000}, 401),
+    ],
+    ids=["right", "scheme in lower case", "colons", "empty password", "not ascii", "longer than 72",
+         "wrong", "no password", "with a blank", "other case", "unknown user", "cut at the colon",
+         "nothing", "no header", "empty header", "no pair", "no base64", "no colon", "other scheme",
+         "very long"],
+)  # fmt: skip
+def test_who_gets_in_with_a_password(
+    write: Callable[[str], Path], headers: dict[str, str], status: int
+) -> None:
+    source = Source()
+    with site(source, web_config=write(MANY_USERS)) as served:
+        for _ in range(2):  # checked, then remembered
+            got, heads, _ = served.ask(headers=headers)
+            assert got == status
+            assert heads.get("www-authenticate") == (
+                'Basic charset="UTF-8"' if status == 401 else None
+            )
+    assert len(source.begun) == (2 if status == 200 else 0)
+
+
+def test_every_path_but_health_needs_the_password(write: Callable[[str], Path]) -> None:
+    with site(Source(), web_config=write(USERS)) as served:
+        for path in ("/metrics", "/", "/sd", "/probe", "/config", "/-/reload", "/nowhere"):
+            assert served.ask(path)[0] == 401, path
+        assert served.ask("/metrics", "POST")[0] == 401
+        for path in ("/-/healthy", "/-/ready"):
+            assert served.ask(path)[0] == 200, path
+
+
+def test_an_unknown_user_costs_what_a_known_one_does(write: Callable[[str], Path]) -> None:
+    text = f"basic_auth_users:\n  alice: {hashed('right', 9)}\n  bob: {hashed('x', 9)}\n"
+    with site(Source(), web_config=write(text)) as served:
+
+        def seconds(user: str) -> float:
+            took = []
+            for number in range(7):
+                began = time.perf_counter()
+                assert served.ask(headers=basic(user, f"wrong {number}"))[0] == 401
+                took.append(time.perf_counter() - began)
+            return statistics.median(took)
+
+        known, unknown = seconds("alice"), seconds("mallory")
+    assert known / 2 < unknown < known * 2
+    assert unknown > 0.01  # a hash was compared
+
+
+def test_a_flood_of_wrong_passwords_does_not_stop_scrapes(write: Callable[[str], Path]) -> None:
+    text = f"basic_auth_users:\n  alice: {hashed('right', 11)}\n"  # some 0.1 s a check
+    with site(Source(), web_config=write(text)) as served:
+        assert served.ask(headers=basic("alice", "right"))[0] == 200
+        threads = threading.active_count()
+        over = threading.Event()
+        statuses: list[int] = []
+
+        def flood(name: int) -> None:
+            number = 0
+            while not over.is_set():
+                number += 1
+                statuses.append(served.ask(headers=basic("alice", f"{name} {number}"))[0])
+
+        flooders = [threading.Thread(target=flood, args=(one,)) for one in range(8)]
+        for flooder in flooders:
+            flooder.start()
+        eventually(lambda: 429 in statuses and 401 in statuses, "refused and delayed passwords")
+        took = []
+        for _ in range(10):
+            began = time.monotonic()
+            assert served.ask(headers=basic("alice", "right"))[0] == 200
+            took.append(time.monotonic() - began)
+        assert threading.active_count() <= threads + 8 + 1
+        over.set()
+        for flooder in flooders:
+            flooder.join(10)
+    assert set(statuses) == {401, 429}
+    assert max(took) < 1

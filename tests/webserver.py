@@ -1,0 +1,125 @@
+"""The web application on a free port of loopback, with whatever guards it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from exporter.metrics.formats import Format
+from exporter.settings import ListenAddress
+from exporter.web.app import App
+from exporter.web.guard import OPEN
+from exporter.web.server import Server, bind
+from exporter.web.webconfig import WebConfigFile
+
+
+class Source:
+    """Scrapes that are answered at once with ``body``, or by ``next``."""
+
+    def __init__(self, body: bytes = b"up 1\n") -> None:
+        self.body = body
+        self.begun: list[tuple[float | None, str | None]] = []
+        self.next: Callable[[], Future[bytes]] = lambda: done(self.body)
+
+    def begin(self, timeout: float | None, account: str | None = None) -> Future[bytes]:
+        if account is not None and account not in {"a", "b"}:
+            raise KeyError(account)
+        self.begun.append((timeout, account))
+        return self.next()
+
+    def expose(self, scrape: bytes, format: Format, names: frozenset[str]) -> list[bytes]:  # noqa: A002
+        return [scrape]
+
+
+def done(scrape: bytes) -> Future[bytes]:
+    future: Future[bytes] = Future()
+    future.set_result(scrape)
+    return future
+
+
+class Site:
+    """A server that runs in a thread; ``port`` is where."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.url = server.url
+        self.scheme = server.url.partition(":")[0]
+        self.port = int(server.url.rsplit(":", 1)[1])
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def ask(
+        self,
+        path: str = "/metrics",
+        method: str = "GET",
+        *,
+        context: ssl.SSLContext | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 20,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request on its own connection, over TLS where there is a context."""
+        connection: http.client.HTTPConnection
+        if context is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        else:
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=timeout, context=context
+            )
+        with contextlib.closing(connection):
+            connection.request(method, path, headers=headers or {})
+            response = connection.getresponse()
+            heads = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, heads, response.read()
+
+
+@contextmanager
+def site(
+    source: Source, *, web_config: Path | None = None, server: Any = None, **options: Any
+) -> Iterator[Site]:
+    """Serve it; ``server`` are options of the server, the rest those of the application."""
+    web = WebConfigFile(str(web_config)) if web_config else None
+    app = App(source, guard=web.guard if web else lambda: OPEN, **options)
+    running = Server(
+        app,
+        [bind(ListenAddress("127.0.0.1", 0))],
+        tls=web.tls if web else lambda: None,
+        grace=2,
+        **(server or {}),
+    )
+    thread = threading.Thread(target=running.run, name="web", daemon=True)
+    thread.start()
+    try:
+        yield Site(running)
+    finally:
+        running.stop()
+        thread.join(15)
+        app.close()
+        if web:
+            web.close()
+    assert not thread.is_alive(), "the server did not stop"
+
+
+def write_chain(leaf: trustme.LeafCert, home: Path) -> None:
+    """``server.pem`` and ``server.key``, as a renewal tool would replace them."""
+    (home / "server.pem").write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
+    (home / "server.key").write_bytes(leaf.private_key_pem.bytes())
+
+
+def trusting(authority: trustme.CA, client: trustme.LeafCert | None = None) -> ssl.SSLContext:
+    """A client's context, with a certificate of its own where one is given."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if client is not None:
+        client.configure_cert(context)
+    return context
