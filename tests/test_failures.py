@@ -12,10 +12,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
-from rawserver import RawServer, answer, eventually, listing, portal, refusal, sends
-from watching import TOKEN, failures, listing_threads, scrape, service_for, value
 
 from exporter.errors import Reason
+from rawserver import RawServer, answer, eventually, listing, portal, refusal, sends
+from watching import TOKEN, failures, listing_threads, scrape, service_for, value
 
 
 def bomb(megabytes: int) -> bytes:
