@@ -17,9 +17,8 @@ from exporter.logs import KnownSecrets, configure
 from exporter.oneshot import expose_once
 from exporter.reload import Reloader
 from exporter.selftest import check
-from exporter.serving import serve
+from exporter.serving import serve, web_config_file
 from exporter.settings import Account, Credentials, Secret, Settings, load
-from exporter.web.webconfig import WebConfigFile
 
 
 def entry_point() -> None:
@@ -90,6 +89,6 @@ def _verdict(settings: Settings) -> str:
     what = settings.config_file or ("the demo" if settings.demo else "the environment")
     verdict = f"{what} is valid: {number} account{'' if number == 1 else 's'}\n"
     if settings.web_config_file:
-        WebConfigFile(settings.web_config_file).close()
+        web_config_file(settings.web_config_file).close()
         verdict += f"{settings.web_config_file} is valid\n"
     return verdict

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.assembly import Parts
@@ -20,7 +21,9 @@ from exporter.web.server import Server
 from exporter.web.site import Site
 from exporter.web.sockets import handed_over, listen
 from exporter.web.systemd import Notifier
-from exporter.web.webconfig import WebConfigFile
+
+if TYPE_CHECKING:
+    from exporter.web.webconfig import WebConfigFile
 
 LOG = logging.getLogger("exporter")
 
@@ -42,7 +45,7 @@ def serve(settings: Settings, parts: Parts, reloader: Reloader, environ: Mapping
     """
     notifier = Notifier(environ, os.getpid())
     told = _Told(reloader, notifier)
-    web = WebConfigFile(settings.web_config_file) if settings.web_config_file else None
+    web = web_config_file(settings.web_config_file) if settings.web_config_file else None
     sockets = _sockets(settings, environ)
     reload_on_hangup(told.reload)
     app = _app(settings, parts, told, web)
@@ -67,6 +70,14 @@ class _Told:
     def __init__(self, reloader: Reloader, notifier: Notifier) -> None:
         self.reload: Callable[[], str | None] = notifier.around(reloader.reload)
         self.effective_config = reloader.effective_config
+
+
+def web_config_file(name: str) -> WebConfigFile:
+    """TLS and users of this file; raises as `WebConfigFile` does."""
+    # Here, since YAML costs a megabyte that only those who have such a file should pay.
+    from exporter.web.webconfig import WebConfigFile  # noqa: PLC0415
+
+    return WebConfigFile(name)
 
 
 def _sockets(settings: Settings, environ: Mapping[str, str]) -> list[socket.socket]:

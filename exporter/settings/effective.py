@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit
 
-import yaml
-
 from exporter.settings.values import Account, Secret, Settings
 
 HIDDEN = "<hidden>"
@@ -17,6 +15,8 @@ def effective(settings: Settings) -> str:
     Every secret is shown as ``<hidden>``: tokens, keys, the e-mail address that goes with a key,
     and the user of a proxy.
     """
+    import yaml  # noqa: PLC0415 - a megabyte that only its users pay
+
     accounts = [_account(account) for account in settings.accounts]
     return yaml.safe_dump({"accounts": accounts}, sort_keys=False, allow_unicode=True, width=1000)
 

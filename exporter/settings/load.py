@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
 from exporter.settings.accounts import ACCOUNT_VARIABLES, account_from
-from exporter.settings.file import accounts_from_file
 from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
 from exporter.settings.parsers import base_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
@@ -64,6 +63,8 @@ def _accounts(
     if not file:
         account, notices = account_from(variables, defaults)
         return (account,), notices
+    from exporter.settings.file import accounts_from_file  # noqa: PLC0415 - YAML is for its users
+
     accounts, notices = accounts_from_file(file, defaults)
     unused = [name for name in ACCOUNT_VARIABLES if name in variables]
     if unused:

@@ -17,8 +17,6 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Executor
 
-import bcrypt
-
 LONGEST_PASSWORD = 72
 """Bytes of a password that bcrypt looks at; whoever made the hash cut it there too."""
 
@@ -91,6 +89,8 @@ class Passwords:
         return is_right
 
     def _compare(self, user: bytes, password: bytes) -> bool:
+        import bcrypt  # noqa: PLC0415 - for those who set users up
+
         hashed = self._hashes.get(user, self._stand_in(user))
         matches = bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
         return matches and user in self._hashes
