@@ -96,7 +96,8 @@ class World:
 
     Args:
         minutes: how long.
-        instances: the exporters; each lists everything unless a method is told otherwise.
+        instances: the exporters, the one that started first at the front; each lists everything
+            unless a method is told otherwise.
         unlisted: whether a minute's listing fails: no portal and no server has a series then.
     """
 
@@ -142,8 +143,15 @@ class World:
         )
 
     def exporter(self, up: When[float | None] = 1, *, instances: Any = None) -> None:
-        """The scrape itself."""
-        self.sample("up", up, instances=instances)
+        """The scrape itself, and what it says of the process while it works."""
+        for instance in instances or self.instances:
+            self.sample("up", up, instances=(instance,))
+            started = float(1_700_000_000 + 60 * self.instances.index(instance))
+            self.sample(
+                "process_start_time_seconds",
+                _only(lambda minute: at(up, minute) == 1, started),
+                instances=(instance,),
+            )
 
     def account(
         self,

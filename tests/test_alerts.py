@@ -282,12 +282,64 @@ def test_a_renamed_server_is_one_alert_under_its_new_name(tmp_path: Path) -> Non
     world.check(tmp_path)
 
 
-def test_a_server_that_two_exporters_know_by_two_names_is_one_alert(tmp_path: Path) -> None:
-    world = World(20, instances=("one:9853", "two:9853"))
-    world.server(instances=("one:9853",), details=CALLED_LASTING, name="Jira")
-    world.server(instances=("two:9853",), details=CALLED_LASTING, name="New name")
+REPLICAS = ("one:9853", "two:9853")
+
+
+@pytest.mark.parametrize("elder", REPLICAS)
+def test_a_server_of_two_names_is_one_alert_under_that_of_the_elder_exporter(
+    tmp_path: Path, elder: str
+) -> None:
+    (younger,) = set(REPLICAS) - {elder}
+    world = World(20, instances=(elder, younger))
+    world.server(instances=(elder,), details=CALLED_LASTING, name="Jira")
+    world.server(instances=(younger,), details=CALLED_LASTING, name="New name")
     fleet(world)
+    for minute in range(10, 21):
+        world.expect(minute, in_error())
+    world.check(tmp_path)
+
+
+def test_a_portal_and_an_account_of_two_names_go_by_those_of_the_elder_exporter(
+    tmp_path: Path,
+) -> None:
+    world = World(20, instances=REPLICAS)
+    world.exporter()
+    world.server(details=CALLED_LASTING)
+    world.server("wiki")
+    for instance, portal, account in (
+        ("one:9853", "Engineering", "Production"),
+        ("two:9853", "A new name", "Another name"),
+    ):
+        world.account(name=account, instances=(instance,))
+        world.portal(name=portal, instances=(instance,))
+    for minute in range(10, 21):
+        world.expect(minute, in_error())
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize("telling", [(), ("one:9853",), ("two:9853",)], ids=["none", "one", "two"])
+def test_an_exporter_that_does_not_tell_its_start_counts_too(
+    tmp_path: Path, telling: tuple[str, ...]
+) -> None:
+    world = World(20, instances=REPLICAS)
+    world.server(details=CALLED_LASTING)
+    fleet(world)
+    for instance in set(REPLICAS) - set(telling):
+        del world.series[
+            f'process_start_time_seconds{{instance="{instance}",job="cloudflare-mcp"}}'
+        ]
     world.expect(15, in_error())
+    world.check(tmp_path)
+
+
+def test_of_two_classes_of_error_the_alert_names_the_same_one_every_time(tmp_path: Path) -> None:
+    world = World(30, instances=REPLICAS)
+    for instance, code in (("one:9853", "502"), ("two:9853", "401")):
+        details = ErrorClass("true", "false", code, "-32001")
+        world.server(instances=(instance,), details=details)
+    fleet(world)
+    for minute in range(10, 31):
+        world.expect(minute, in_error())
     world.check(tmp_path)
 
 
@@ -645,6 +697,23 @@ def test_a_portal_that_disappears_fires_for_an_hour(tmp_path: Path) -> None:
     world.expect(14)
     world.expect(15, GONE)
     world.expect(69, GONE)
+    world.expect(85)
+    world.check(tmp_path)
+
+
+@pytest.mark.parametrize("renamed", [2, 5, 9])
+def test_a_portal_that_was_renamed_and_disappears_goes_by_its_last_name(
+    tmp_path: Path, renamed: int
+) -> None:
+    world = World(120)
+    world.exporter()
+    world.account()
+    world.server(present=since(10, False, True))
+    world.portal(name="Old", present=since(renamed, False, True))
+    world.portal(name="Engineering", present=between(renamed, 9, True, False))
+    world.expect(14)
+    for minute in (15, 40, 64, 69):
+        world.expect(minute, GONE)
     world.expect(85)
     world.check(tmp_path)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mixin.alerts import promql, text
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import PORTAL, indented, of_portal, unless
+from mixin.alerts.promql import PORTAL, indented, last_seen, of_portal, unless
 
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
@@ -58,11 +58,7 @@ def _presence(t: Thresholds) -> list[Alert]:
         f"max_over_time({promql.PORTAL_SERVERS}[{t.lost_window}]) > 0\n"
         f"and on ({PORTAL})\n  {promql.PORTAL_SERVERS} == 0"
     )
-    seen = (
-        f"topk by ({PORTAL}) (1,\n"
-        f"  max by ({PORTAL}, portal_name) (\n"
-        f"    max_over_time({promql.PORTAL_INFO}[{t.lost_window}])\n  )\n)"
-    )
+    seen = last_seen(PORTAL, "portal_name", promql.PORTAL_INFO, t.lost_window)
     # Only an account that is listed, or was until a moment ago, can tell that a portal is gone.
     listed = f"({promql.UP} == 1 or {promql.GAP} == 1)"
     return [

@@ -49,6 +49,41 @@ def unless(expr: str, by: str, *others: str) -> str:
     return "\n".join([expr, *(f"unless on ({by})\n{indented(other)}" for other in others)])
 
 
+def one_info(by: str, labels: str, info: str, selector: str) -> str:
+    """One series of value 1 an object, with the names that the longest running exporter gives it.
+
+    While two exporters know an object by different names, which of them wins must not change from
+    one evaluation to the next: names are labels of alerts. An exporter that does not tell its
+    start is taken too, so that no object is lost.
+
+    Args:
+        by: the labels that identify the object.
+        labels: the names.
+        info: an info metric of the exporter.
+        selector: matchers of the exporter's scrape jobs.
+    """
+    names = f"{info}{{{selector}}}"
+    started = f"max by (job, instance) (process_start_time_seconds{{{selector}}})"
+    by_start = f"{names}\n* on (job, instance) group_left ()\n  {started}\nor\n{names}"
+    longest = f"bottomk by ({by}) (1,\n{indented(by_start)}\n)"
+    return f"group by ({by}, {labels}) (\n{indented(longest)}\n)"
+
+
+def last_seen(by: str, labels: str, info: str, window: str) -> str:
+    """When each object was last seen within the window, under the last of its names.
+
+    Args:
+        by: the labels that identify the object.
+        labels: the names.
+        info: a series that has one name at a time.
+        window: a Prometheus duration.
+    """
+    return (
+        f"topk by ({by}) (1,\n  max by ({by}, {labels}) (\n"
+        f"    max_over_time(timestamp({info})[{window}:])\n  )\n)"
+    )
+
+
 def named(expr: str, by: str, label: str, info: str) -> str:
     """`expr`, its value unchanged, with a name taken from an info series whose value is 1."""
     return f"(\n{indented(expr)}\n)\n* on ({by}) group_left ({label})\n{indented(info)}"

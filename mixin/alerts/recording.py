@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mixin.alerts import promql
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import ATTACHMENT, PORTAL, SERVER, indented
+from mixin.alerts.promql import ATTACHMENT, PORTAL, SERVER, indented, one_info
 
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
@@ -41,14 +41,10 @@ def held(record: str, expr: str) -> Recording:
     return Recording(record, f"{expr}\nor\n(\n{indented(previous)}\n)")
 
 
-def _one(by: str, labels: str, metric: str) -> str:
-    """One info series an object, even while two exporters know it by different names."""
-    return f"topk by ({by}) (1,\n  max by ({by}, {labels}) ({metric})\n)"
-
-
 def _account(selector: str, thresholds: Thresholds) -> list[Recording]:
     up = promql.UP
-    name = f"cloudflare_mcp_account_info{{{selector}}}"
+    info = "cloudflare_mcp_account_info"
+    known = f"last_over_time({info}{{{selector}}}[{thresholds.account_window}])"
     return [
         Recording(up, f"max by (account_id) (cloudflare_mcp_up{{{selector}}})"),
         Recording(
@@ -64,10 +60,8 @@ def _account(selector: str, thresholds: Thresholds) -> list[Recording]:
         ),
         Recording(
             promql.ACCOUNT_INFO,
-            f"{_one('account_id', 'account_name', name)}\nor on (account_id)\n"
-            + _one(
-                "account_id", "account_name", f"last_over_time({name}[{thresholds.account_window}])"
-            ),
+            f"{one_info('account_id', 'account_name', info, selector)}\nor on (account_id)\n"
+            f"(\n  {promql.ACCOUNT_INFO}\n  and on (account_id)\n    {known}\n)",
         ),
     ]
 
@@ -80,10 +74,11 @@ def _server(selector: str) -> list[Recording]:
     return [
         held(
             promql.SERVER_INFO,
-            _one(
+            one_info(
                 SERVER,
                 "server_name, hostname, auth_type",
-                f"cloudflare_mcp_server_info{{{selector}}}",
+                "cloudflare_mcp_server_info",
+                selector,
             ),
         ),
         gauge(promql.SERVER_STATUS, "max", "server_status", "status"),
@@ -118,10 +113,11 @@ def _portal(selector: str) -> list[Recording]:
     return [
         held(
             promql.PORTAL_INFO,
-            _one(
+            one_info(
                 PORTAL,
                 "portal_name, hostname",
-                f"cloudflare_mcp_portal_info{{{selector}}}",
+                "cloudflare_mcp_portal_info",
+                selector,
             ),
         ),
         held(promql.PORTAL_SERVER_INFO, attached),

@@ -47,8 +47,20 @@ AGE = (
     "{{ else }}The time of the last successful sync is not known.{{ end }}"
 )
 
+# Two exporters may report two classes. Each sort keeps the order of the one before, so that the
+# whole label set decides which class is first: one that is not upstream, as the alerts have it.
+_ERROR_CLASSES = " | ".join(
+    (
+        lookup(promql.SERVER_ERROR_INFO, "account_id", "server_id"),
+        *(
+            f"sortByLabel `{label}`"
+            for label in ("mcp_code", "status_code", "retryable", "is_upstream")
+        ),
+    )
+)
+
 ERROR_CLASS = (
-    f"{{{{ with {lookup(promql.SERVER_ERROR_INFO, 'account_id', 'server_id')} }}}}"
+    f"{{{{ with {_ERROR_CLASSES} }}}}"
     "{{ with first . }}Error class: upstream {{ .Labels.is_upstream }}, "
     "retryable {{ .Labels.retryable }}, HTTP status {{ or .Labels.status_code `none` }}, "
     "MCP code {{ or .Labels.mcp_code `none` }}.{{ end }}"

@@ -42,7 +42,7 @@ def changed() -> str:
     lost = f"(0 - ({before} unless on ({SERVER}) {now}))"
     moved = f"(({now} - {before}) or {gained} or {lost}) != 0"
     listed = f"({one(c.UP)} == 1 and on (account_id) {one(c.UP, at=THEN)} == 1)"
-    return server_named(f"({moved}) and on (account_id) {listed}", at="[$__range]")
+    return server_named(f"({moved}) and on (account_id) {listed}", over="[$__range]")
 
 
 def _changes() -> table.Panel:

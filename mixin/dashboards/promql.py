@@ -63,28 +63,43 @@ def increase(metric: c.Metric, *by: str) -> str:
     return f"sum by ({', '.join(by)}) (increase({select(metric)}[$__rate_interval]))"
 
 
-def _info(metric: c.Metric, labels: tuple[str, ...], at: str) -> str:
-    """An info series an object, even while two exporters know it by different names."""
-    return f"topk by ({key(metric)}) (1, {one(metric, by=labels, at=at)})"
+def _info(metric: c.Metric, labels: tuple[str, ...], over: str = "") -> str:
+    """One series of value 1 an object, with the names that the longest running exporter gives it.
+
+    A choice that changed from one step to the next would tear a line of a graph apart. What is
+    gone keeps the names that it had for the most of the range ``over``.
+    """
+    names = select(metric)
+    started = f"max by (job, instance) ({select('process_start_time_seconds')})"
+    by_start = f"{names} * on (job, instance) group_left () {started} or {names}"
+    objects, named = key(metric), key(metric, *labels)
+    now = f"group by ({named}) (bottomk by ({objects}) (1, {by_start}))"
+    if not over:
+        return now
+    longest = f"topk by ({objects}) (1, count_over_time({names}{over}))"
+    return f"({now} or on ({objects}) group by ({named}) ({longest}))"
 
 
 def account_named(expr: str) -> str:
     """`expr` with the label ``account_name``."""
-    names = _info(c.ACCOUNT_INFO, ("account_name",), "")
+    names = _info(c.ACCOUNT_INFO, ("account_name",))
     return f"({expr}) * on (account_id) group_left (account_name) {names}"
 
 
-def server_named(expr: str, *labels: str, at: str = "") -> str:
-    """`expr`, a vector with account and server, with the label ``server_name`` and others."""
+def server_named(expr: str, *labels: str, over: str = "") -> str:
+    """`expr`, a vector with account and server, with the label ``server_name`` and others.
+
+    With a range such as ``[$__range]``, also of servers that were there within it and are gone.
+    """
     wanted = ("server_name", *labels)
-    names = _info(c.SERVER_INFO, wanted, at)
+    names = _info(c.SERVER_INFO, wanted, over)
     return f"({expr}) * on ({SERVER}) group_left ({', '.join(wanted)}) {names}"
 
 
 def portal_named(expr: str, *labels: str) -> str:
     """`expr`, a vector with account and portal, with the label ``portal_name`` and others."""
     wanted = ("portal_name", *labels)
-    names = _info(c.PORTAL_INFO, wanted, "")
+    names = _info(c.PORTAL_INFO, wanted)
     return f"({expr}) * on ({PORTAL}) group_left ({', '.join(wanted)}) {names}"
 
 
