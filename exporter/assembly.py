@@ -12,7 +12,7 @@ from exporter.background import Alarms, Crew
 from exporter.budget import Budget
 from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint
 from exporter.cloudflare.credentials import Headers, key_headers, token_headers
-from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.pause import Pause, SharedLimits
 from exporter.cloudflare.transport import Route
 from exporter.collector import AccountCollector, ListAccount, Threads
 from exporter.inventory import build
@@ -47,8 +47,11 @@ class Parts:
     """
 
     def __init__(self, settings: Settings, learn: Learn = lambda _: None) -> None:
-        self._learn = learn
-        self._threads = Threads(Crew(MOST_LISTINGS, "listing"), Alarms())
+        self._common = _Common(
+            threads=Threads(Crew(MOST_LISTINGS, "listing"), Alarms()),
+            limits=SharedLimits(),
+            learn=learn,
+        )
         self._members: dict[str, _Member] = {}
         self.own = OwnMetrics(loaded=time.time())
         # Each account has a time-out of its own.
@@ -80,7 +83,7 @@ class Parts:
         old = self._members.get(account.account_id)
         if old is not None and old.account == account:
             return old
-        return _member(account, old, self._threads, self._learn)
+        return _member(account, old, self._common)
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -89,6 +92,14 @@ class Changes(msgspec.Struct, frozen=True):
     added: int
     removed: int
     changed: int
+
+
+class _Common(msgspec.Struct, frozen=True, eq=False):
+    """What all accounts share."""
+
+    threads: Threads
+    limits: SharedLimits
+    learn: Learn
 
 
 class _Member(msgspec.Struct, frozen=True, eq=False):
@@ -100,17 +111,19 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
     pause: Pause
 
 
-def _member(account: Account, old: _Member | None, threads: Threads, learn: Learn) -> _Member:
+def _member(account: Account, old: _Member | None, common: _Common) -> _Member:
     telemetry = Telemetry(account.account_id) if old is None else old.collector.telemetry
-    pause = Pause() if old is None else old.pause
-    client = Client(_endpoint(account), _headers(account.credentials, learn), pause, telemetry)
+    pause = Pause(common.limits) if old is None else old.pause
+    client = Client(
+        _endpoint(account), _headers(account.credentials, common.learn), pause, telemetry
+    )
     lists = (PORTALS, SERVERS) if account.collect_servers else (PORTALS,)
     collector = AccountCollector(
         account.account_id,
         account.name,
         _lister(client, lists),
         telemetry,
-        threads,
+        common.threads,
         timeout=account.timeout,
         cache_ttl=account.cache_ttl,
         before=None if old is None else old.collector.observed,

@@ -10,12 +10,15 @@ import time
 import zlib
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
+from exporter.assembly import assemble
 from exporter.errors import Reason
+from exporter.settings import load
 from rawserver import RawServer, answer, eventually, listing, portal, refusal, sends
-from watching import TOKEN, failures, listing_threads, scrape, service_for, value
+from watching import TOKEN, exposed, failures, listing_threads, scrape, service_for, value
 
 
 def bomb(megabytes: int) -> bytes:
@@ -209,6 +212,26 @@ def test_retry_after_is_remembered_across_scrapes(header: str) -> None:
             text = scrape(service)
         assert len(api.heads) == 1, "only the first scrape asked"
     assert failures(text) == {"rate_limited": 3}
+
+
+def test_accounts_with_one_token_leave_the_api_alone_together(tmp_path: Path) -> None:
+    """The quota is the user's, so what one account is told holds for the others."""
+    ids = [f"{number:032x}" for number in range(3)]
+    accounts = "".join(
+        f"  - {{name: a{number}, account_id: '{identity}', api_token: {token}}}\n"
+        for number, (identity, token) in enumerate(
+            zip(ids, (TOKEN, TOKEN, f"{TOKEN}-of-another"), strict=True)
+        )
+    )
+    config = tmp_path / "config.yml"
+    sent = answer(refusal(971), "429 Too Many Requests", "Retry-After: 300\r\n")
+    with RawServer(sends(sent)) as api:
+        config.write_text(f"base_url: {api.base_url}\naccounts:\n{accounts}")
+        service = assemble(load([f"--config.file={config}"], {}))
+        for name in ("a0", "a1", "a2"):
+            exposed(service, service.begin(None, name))
+        asked = [ids.index(head.split("/accounts/")[1][:32]) for head in api.heads]
+    assert asked == [0, 2]
 
 
 def test_the_api_is_asked_again_when_retry_after_is_over() -> None:

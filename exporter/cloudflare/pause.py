@@ -19,14 +19,42 @@ LONGEST_PAUSE = 300.0
 GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
 
 
+class SharedLimits:
+    """Until when the API is to be left alone by credentials that many accounts may share.
+
+    The quota is the user's: what one account is told holds for all that ask with the same token.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[Hashable, float] = {}
+
+    def note(self, credentials: Hashable, until: float) -> None:
+        """Leave the API alone until then (monotonic seconds)."""
+        with self._lock:
+            self._until[credentials] = max(until, self._until.get(credentials, 0.0))
+
+    def until(self, credentials: Hashable, now: float) -> float:
+        """Until when; 0 where there is no limit. Forgets what is over."""
+        with self._lock:
+            self._until = {key: until for key, until in self._until.items() if until > now}
+            return self._until.get(credentials, 0.0)
+
+
 class Pause:
     """Remembers across listings until when the API is to be left alone; for any thread.
 
     Args:
+        shared: with the accounts that may have the same credentials.
         clock: monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shared: SharedLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shared = shared or SharedLimits()
         self._clock = clock
         self._lock = threading.Lock()
         self._until = dict.fromkeys(GROWING, 0.0)
@@ -46,6 +74,9 @@ class Pause:
             if credentials != self._refused:
                 self._forget(Reason.AUTH)
             now = self._clock()
+            self._until[Reason.RATE_LIMITED] = max(
+                self._until[Reason.RATE_LIMITED], self._shared.until(credentials, now)
+            )
             pauses = [(reason, self._until[reason] - now) for reason in GROWING]
         for reason, left in pauses:
             if left > 0:
@@ -61,6 +92,8 @@ class Pause:
             self._until[reason] = max(self._until[reason], self._clock() + seconds)
             if reason is Reason.AUTH:
                 self._refused = credentials
+            else:
+                self._shared.note(credentials, self._until[reason])
 
     def clear(self) -> None:
         """The API answered well: the next pause is a short one again."""
