@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
 from exporter.metrics.catalogue import ALL, Metric
 from exporter.settings import ENVIRONMENT, FLAGS
@@ -119,7 +120,29 @@ def _keys(struct: type[msgspec.Struct], *, but: Iterable[str] = ()) -> Callable[
     return table
 
 
+def _alerts(file: str) -> Callable[[], str]:
+    def table() -> str:
+        groups = yaml.safe_load((ROOT / "alerts" / file).read_text())["groups"]
+        rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+        return _table(
+            ("Alert", "Severity", "After", "Says"),
+            (
+                (
+                    f"[{rule['alert']}](../runbooks/{rule['alert']}.md)",
+                    rule["labels"]["severity"],
+                    rule["for"],
+                    rule["annotations"]["summary"],
+                )
+                for rule in rules
+            ),
+        )
+
+    return table
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "alerts": _alerts("cloudflare-mcp.rules.yml"),
+    "alerts-posture": _alerts("cloudflare-mcp-posture.rules.yml"),
     "config-account": _keys(FileAccount, but=Options.__struct_fields__),
     "config-options": _keys(Options),
     "config-top": _keys(ConfigFile, but=Options.__struct_fields__),
