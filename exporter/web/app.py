@@ -20,6 +20,7 @@ from exporter.web.control import Control, ControlRoutes
 from exporter.web.discovery import targets
 from exporter.web.guard import OPEN, Guard
 from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.web.outgoing import MOST_BYTES, Outgoing
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
 from exporter.web.site import Site
@@ -95,6 +96,7 @@ class App(Generic[S]):
         site: where the exporter is reached.
         max_requests: scrapes that may wait or be made at the same time; 0 for no limit.
         guard: who may come in, as of now; must return at once.
+        most_bytes: of all answers that wait for their readers; the oldest are cut off beyond.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class App(Generic[S]):
         site: Site = Site(),  # noqa: B008 - a frozen value
         max_requests: int = 0,
         guard: Callable[[], Guard] = lambda: OPEN,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._source = source
         self._accounts = accounts
@@ -117,6 +120,7 @@ class App(Generic[S]):
         self._site = site
         self._max_requests = max_requests
         self._guard = guard
+        self._outgoing = Outgoing(most_bytes)
         self._scrapes = 0
         self._pages = 0
         self._renderers = ThreadPoolExecutor(RENDERERS, thread_name_prefix="render")
@@ -172,7 +176,9 @@ class App(Generic[S]):
             event(LOGGER, logging.ERROR, "request failed", path=request.path, exc_info=error)
             response = _INTERNAL_ERROR
         head_only = request.method == "HEAD"
-        await response.send(send, head_only=head_only, headers=guard.headers)
+        await self._outgoing.send(
+            response.send(send, head_only=head_only, headers=guard.headers), len(response.body)
+        )
 
     def close(self) -> None:
         """Let the threads end; text that nobody has begun to make is not made."""

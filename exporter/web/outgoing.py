@@ -1,0 +1,55 @@
+"""The bound on answers that wait in memory for their readers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from exporter.logs import event
+from exporter.web.responses import PIECE
+
+LOGGER = logging.getLogger(__name__)
+
+MOST_BYTES = 256 * 1024 * 1024
+
+
+class Outgoing:
+    """Answers on their way; for one event loop.
+
+    When all of them together are too large, those that were begun first are cut off: their
+    readers have had the most time.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._sizes: dict[asyncio.Task[None], int] = {}
+        self._total = 0
+
+    async def send(self, sending: Coroutine[Any, Any, None], size: int) -> None:
+        """Wait for ``sending``, which holds so many bytes; return early where it is cut off."""
+        if size <= PIECE:  # handed out at once
+            await sending
+            return
+        task = asyncio.create_task(sending)
+        self._sizes[task] = size
+        self._total += size
+        self._make_room()
+        try:
+            await task
+        except asyncio.CancelledError:
+            if task in self._sizes:  # whoever waits here was cancelled, not the reader cut off
+                raise
+            event(LOGGER, logging.WARNING, "slow reader cut off, answers need too much memory")
+        finally:
+            self._forget(task)
+
+    def _make_room(self) -> None:
+        while self._total > self._most and len(self._sizes) > 1:
+            oldest = next(iter(self._sizes))
+            self._forget(oldest)
+            oldest.cancel()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._total -= self._sizes.pop(task, 0)
