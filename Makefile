@@ -19,16 +19,17 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # The real programs that the tests ask for; `scripts/parts` says how each comes here.
 REAL_PARTS := $(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u)
 
-CODE := exporter tests scripts/reference.py $(wildcard benchmarks mixin)
+CODE := exporter tests scripts/reference.py deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help demo test lint format dashboards docs bench parts clean
+.PHONY: image image-check image-requirements
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## run the exporter against a simulated account: no network, no credentials
 	@exec $(BIN)/python -m exporter --demo $(DEMO_ARGS)
@@ -56,6 +57,18 @@ bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for t
 
 parts: ## fetch the real programs that the tests use, where they are missing
 	@scripts/parts $(PARTS) $(REAL_PARTS)
+
+image: ## build the container image with Docker
+	docker build --tag cloudflare-mcp-exporter . \
+		--build-arg REVISION="$$(git rev-parse HEAD)" \
+		--build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)"
+
+image-check: ## build the image and run it for real without Docker: on Debian, as root
+	scripts/image-check
+
+image-requirements: $(VENV)/.runtime ## lock what the image installs anew, newest versions first
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	scripts/image-requirements $(BIN)/uv
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
