@@ -21,8 +21,9 @@ from exporter.scrape import Observed
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
+from exporter.web import app
 from exporter.web.site import Site
-from processes import Prometheus, RunningExporter, eventually, get
+from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from watching import samples
 from webserver import Source, done, site, trusting, write_chain
 
@@ -411,3 +412,18 @@ def test_the_bound_is_40_unless_said_otherwise(
     for asker in askers:
         asker.join(20)
     assert sorted(statuses) == [200] * 40 + [503] * 20
+
+
+# --- the documentation -------------------------------------------------------------------------
+
+
+def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() -> None:
+    text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
+    rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
+    source = Source()
+    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.CONFIG, app.RELOAD}
+    assert {path for path, _ in rows} == {"/", "/metrics", *paths}
+    with site(source, probe=source.begin, control=Configuration()) as served:
+        for path, methods in rows:
+            status, headers, _ = served.ask(path, "DELETE")
+            assert (status, headers["allow"]) == (405, methods), path

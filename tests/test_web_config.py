@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import logging
+import re
 import socket
 import ssl
 import statistics
@@ -20,7 +21,8 @@ import trustme
 
 from exporter.errors import SettingsError
 from exporter.web.webconfig import WebConfigFile
-from processes import eventually
+from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile
+from processes import ROOT, eventually
 from realparts import require
 from webserver import Source, site, trusting, write_chain
 
@@ -608,3 +610,20 @@ def test_a_flood_of_wrong_passwords_does_not_stop_scrapes(write: Callable[[str],
             flooder.join(10)
     assert set(statuses) == {401, 429}
     assert max(took) < 1
+
+
+# --- the documentation -------------------------------------------------------------------------
+
+
+def test_the_documentation_has_each_key() -> None:
+    text = (ROOT / "docs" / "reference" / "web-config.md").read_text()
+    sections = {name: body for name, _, body in (s.partition("\n") for s in text.split("\n## "))}
+    for section, shape in (
+        ("tls_server_config", TlsSection),
+        ("http_server_config", HttpSection),
+        ("rate_limit", RateSection),
+    ):
+        cells = re.findall(r"^\| ([^|]+) \|", sections[section], re.MULTILINE)
+        keys = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+        assert keys == set(shape.__struct_fields__), section
+    assert set(WebFile.__struct_fields__) <= sections.keys()
