@@ -6,7 +6,6 @@ there: a scrape that does not carry a series ends it at once (a staleness marker
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,6 @@ import yaml
 
 from exporter import model
 from exporter.errors import Reason
-from realparts import require
 
 T = TypeVar("T")
 When: TypeAlias = T | Callable[[int], T]
@@ -99,6 +97,8 @@ class World:
         instances: the exporters, the one that started first at the front; each lists everything
             unless a method is told otherwise.
         unlisted: whether a minute's listing fails: no portal and no server has a series then.
+        step: minutes between two scrapes, and between two evaluations. Each costs time: make it
+            as long as what is asked for allows.
     """
 
     def __init__(
@@ -306,20 +306,8 @@ class World:
                 {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": firing}
             )
 
-    def check(self, directory: Path) -> None:
-        """Let promtool judge it."""
-        path = directory / "unit.test.yml"
-        path.write_text(yaml.safe_dump(self._document(), sort_keys=False, width=10_000))
-        run = subprocess.run(
-            [require("promtool"), "test", "rules", str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert run.returncode == 0, run.stdout + run.stderr
-
-    def _document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
+        """The file for promtool."""
         order = [group["name"] for group in groups()]
         return {
             "rule_files": [str(path) for path in RULE_FILES],

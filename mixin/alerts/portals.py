@@ -58,7 +58,7 @@ def _presence(t: Thresholds) -> list[Alert]:
         f"max_over_time({promql.PORTAL_SERVERS}[{t.lost_window}]) > 0\n"
         f"and on ({PORTAL})\n  {promql.PORTAL_SERVERS} == 0"
     )
-    seen = last_seen(PORTAL, "portal_name", promql.PORTAL_INFO, t.lost_window)
+    seen = last_seen(PORTAL, "portal_name", promql.PORTAL_INFO, f"{t.lost_window}:")
     # Only an account that is listed, or was until a moment ago, can tell that a portal is gone.
     listed = f"({promql.UP} == 1 or {promql.GAP} == 1)"
     return [

@@ -75,12 +75,12 @@ def last_seen(by: str, labels: str, info: str, window: str) -> str:
     Args:
         by: the labels that identify the object.
         labels: the names.
-        info: a series that has one name at a time.
-        window: a Prometheus duration.
+        info: the series to look for.
+        window: range and step of a subquery; without a step, that of the rules' evaluation.
     """
     return (
         f"topk by ({by}) (1,\n  max by ({by}, {labels}) (\n"
-        f"    max_over_time(timestamp({info})[{window}:])\n  )\n)"
+        f"    max_over_time(timestamp({info})[{window}])\n  )\n)"
     )
 
 

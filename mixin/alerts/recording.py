@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mixin.alerts import promql
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import ATTACHMENT, PORTAL, SERVER, indented, one_info
+from mixin.alerts.promql import ATTACHMENT, PORTAL, SERVER, indented, last_seen, one_info
 
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
@@ -44,7 +44,13 @@ def held(record: str, expr: str) -> Recording:
 def _account(selector: str, thresholds: Thresholds) -> list[Recording]:
     up = promql.UP
     info = "cloudflare_mcp_account_info"
-    known = f"last_over_time({info}{{{selector}}}[{thresholds.account_window}])"
+    # A coarse step: it only finds a name for what an alert on a silent account says.
+    last = last_seen(
+        "account_id",
+        "account_name",
+        f"{info}{{{selector}}}",
+        f"{thresholds.account_window}:5m",
+    )
     return [
         Recording(up, f"max by (account_id) (cloudflare_mcp_up{{{selector}}})"),
         Recording(
@@ -61,7 +67,7 @@ def _account(selector: str, thresholds: Thresholds) -> list[Recording]:
         Recording(
             promql.ACCOUNT_INFO,
             f"{one_info('account_id', 'account_name', info, selector)}\nor on (account_id)\n"
-            f"(\n  {promql.ACCOUNT_INFO}\n  and on (account_id)\n    {known}\n)",
+            f"group by (account_id, account_name) (\n{indented(last)}\n)",
         ),
     ]
 
