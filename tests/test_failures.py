@@ -201,11 +201,16 @@ def test_the_size_cap_counts_what_is_not_compressed_too() -> None:
 # --- leaving the API alone ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "header", ["120", "  300 ", formatdate(time.time() + 200, usegmt=True)], ids=str
-)
-def test_retry_after_is_remembered_across_scrapes(header: str) -> None:
-    sent = answer(refusal(971), "429 Too Many Requests", f"Retry-After: {header}\r\n")
+RETRY_AFTER: dict[str, Callable[[], str]] = {
+    "seconds": lambda: "120",
+    "seconds in white space": lambda: "  300 ",
+    "a date": lambda: formatdate(time.time() + 200, usegmt=True),
+}
+
+
+@pytest.mark.parametrize("header", RETRY_AFTER.values(), ids=RETRY_AFTER.keys())
+def test_retry_after_is_remembered_across_scrapes(header: Callable[[], str]) -> None:
+    sent = answer(refusal(971), "429 Too Many Requests", f"Retry-After: {header()}\r\n")
     with RawServer(sends(sent)) as api:
         service = service_for(api.base_url)
         for _ in range(3):
