@@ -1,4 +1,4 @@
-"""What the big numbers show where there is little to show; promtool evaluates them."""
+"""What panels show where there is little to show, or two answers; promtool evaluates them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PANELS = {
 CHOICE = {
     **dict.fromkeys(("job", "instance", "account", "server"), ".+"),
     "portal": ".*",
-    "__range": "1h",
+    "__range": "6m",
     "__rate_interval": "4m",
 }
 TARGET = 'job="mcp", instance="one:10180"'
@@ -55,8 +55,34 @@ DOWN: Series = {
     f"cloudflare_mcp_portals{{{ACCOUNT}}}": "3 3 stale",
 }
 
-Expected = dict[str, float | None]
-"""The value of a panel, or None where its text for nothing stands."""
+Expected = dict[str, float | dict[str, float] | None]
+"""The number of a panel, or its values by their labels; None where its text for nothing stands."""
+
+
+def known_by_two_names(elder: str, younger: str) -> tuple[Series, Expected]:
+    series: Series = {}
+    for instance, started, name in ((elder, 1000, "Production"), (younger, 2000, "Renamed")):
+        target = f'job="mcp", instance="{instance}"'
+        account = f'{target}, account_id="a1"'
+        series |= {
+            f"process_start_time_seconds{{{target}}}": f"{started}x10",
+            f"cloudflare_mcp_up{{{account}}}": "1x10",
+            f'cloudflare_mcp_account_info{{{account}, account_name="{name}"}}': "1x10",
+        }
+    named = '{account_id="a1", account_name="Production"}'
+    return series, {"exporter: Account listed": {named: 1}}
+
+
+SERVER = f'{ACCOUNT}, server_id="jira"'
+GONE_SERVER: Series = {
+    **UP,
+    f"cloudflare_mcp_up{{{ACCOUNT}}}": "1x10",
+    f"cloudflare_mcp_server_tools{{{SERVER}}}": "5x6 stale",
+    f'cloudflare_mcp_server_info{{{SERVER}, server_name="New"}}': "_x4 1 1 stale",
+    f'cloudflare_mcp_server_info{{{SERVER}, server_name="Jira"}}': "1x4 stale",
+}
+"""Renamed and soon after that taken away."""
+LOST = '{account_id="a1", account_name="Production", server_id="jira", server_name="Jira"}'
 
 CASES: dict[str, tuple[Series, Expected]] = {
     "empty account": (
@@ -92,7 +118,18 @@ CASES: dict[str, tuple[Series, Expected]] = {
         STRANGER,
         {"exporter: Exporters down": None, "overview: Accounts not listed": None},
     ),
+    "two names, the first exporter is the elder": known_by_two_names("one", "two"),
+    "two names, the second exporter is the elder": known_by_two_names("two", "one"),
+    "a server of two names that is gone": (
+        GONE_SERVER,
+        {"overview: Tools gained and lost": {LOST: -5}},
+    ),
 }
+
+
+def _samples(value: float | dict[str, float] | None) -> list[dict[str, Any]]:
+    by_labels = value if isinstance(value, dict) else {} if value is None else {"{}": value}
+    return [{"labels": labels, "value": each} for labels, each in by_labels.items()]
 
 
 def _document(series: Series, expected: Expected) -> dict[str, Any]:
@@ -100,7 +137,7 @@ def _document(series: Series, expected: Expected) -> dict[str, Any]:
         {
             "expr": filled(PANELS[title], CHOICE),
             "eval_time": "8m",
-            "exp_samples": [] if value is None else [{"labels": "{}", "value": value}],
+            "exp_samples": _samples(value),
         }
         for title, value in expected.items()
     ]
