@@ -59,9 +59,9 @@ Expected = dict[str, float | dict[str, float] | None]
 """The number of a panel, or its values by their labels; None where its text for nothing stands."""
 
 
-def known_by_two_names(elder: str, younger: str) -> tuple[Series, Expected]:
+def known_by_two_names(of_the_elder: str, of_the_younger: str) -> tuple[Series, Expected]:
     series: Series = {}
-    for instance, started, name in ((elder, 1000, "Production"), (younger, 2000, "Renamed")):
+    for instance, started, name in (("a", 2000, of_the_younger), ("b", 1000, of_the_elder)):
         target = f'job="mcp", instance="{instance}"'
         account = f'{target}, account_id="a1"'
         series |= {
@@ -69,7 +69,7 @@ def known_by_two_names(elder: str, younger: str) -> tuple[Series, Expected]:
             f"cloudflare_mcp_up{{{account}}}": "1x10",
             f'cloudflare_mcp_account_info{{{account}, account_name="{name}"}}': "1x10",
         }
-    named = '{account_id="a1", account_name="Production"}'
+    named = f'{{account_id="a1", account_name="{of_the_elder}"}}'
     return series, {"exporter: Account listed": {named: 1}}
 
 
@@ -78,7 +78,7 @@ GONE_SERVER: Series = {
     **UP,
     f"cloudflare_mcp_up{{{ACCOUNT}}}": "1x10",
     f"cloudflare_mcp_server_tools{{{SERVER}}}": "5x6 stale",
-    f'cloudflare_mcp_server_info{{{SERVER}, server_name="New"}}': "_x4 1 1 stale",
+    f'cloudflare_mcp_server_info{{{SERVER}, server_name="A new name"}}': "_x4 1 1 stale",
     f'cloudflare_mcp_server_info{{{SERVER}, server_name="Jira"}}': "1x4 stale",
 }
 """Renamed and soon after that taken away."""
@@ -118,8 +118,8 @@ CASES: dict[str, tuple[Series, Expected]] = {
         STRANGER,
         {"exporter: Exporters down": None, "overview: Accounts not listed": None},
     ),
-    "two names, the first exporter is the elder": known_by_two_names("one", "two"),
-    "two names, the second exporter is the elder": known_by_two_names("two", "one"),
+    "the elder exporter knows the first of two names": known_by_two_names("First", "Second"),
+    "the elder exporter knows the second of two names": known_by_two_names("Second", "First"),
     "a server of two names that is gone": (
         GONE_SERVER,
         {"overview: Tools gained and lost": {LOST: -5}},
