@@ -19,14 +19,15 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # The real programs that the tests ask for; `scripts/parts` says how each comes here.
 REAL_PARTS := $(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u)
 
-CODE := exporter tests scripts/reference.py deploy/image/healthcheck.py $(wildcard benchmarks mixin)
+CODE := exporter tests scripts/reference.py scripts/manifests.py \
+	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 .PHONY: help demo test lint format dashboards docs bench parts clean
-.PHONY: image image-check image-requirements
+.PHONY: image image-check image-requirements manifests
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ image-check: ## build the image and run it for real without Docker: on Debian, a
 image-requirements: $(VENV)/.runtime ## lock what the image installs anew, newest versions first
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	scripts/image-requirements $(BIN)/uv
+
+manifests: $(VENV)/.dev ## render deploy/kubernetes/ anew from the chart
+	$(BIN)/python scripts/manifests.py
 
 clean: ## remove everything that was made here
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
