@@ -25,7 +25,6 @@ from benchmarks.candidates import PER_PAGE
 from benchmarks.processes import ROOT
 from benchmarks.scrapes import pages
 from benchmarks.upstream import Size, Upstream
-from exporter.allocator import return_large_blocks
 from exporter.budget import Budget
 from exporter.cloudflare.client import PORTALS, Endpoint
 from exporter.cloudflare.credentials import HeaderAuth, token_headers
@@ -33,6 +32,7 @@ from exporter.cloudflare.decoding import decode_portals
 from exporter.cloudflare.records import PortalPage
 from exporter.cloudflare.transport import Route, Transport
 from exporter.inventory import build
+from exporter.memory import return_large_blocks
 from exporter.metrics.exposition import Filtered, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format

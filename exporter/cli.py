@@ -10,10 +10,10 @@ from functools import partial
 
 import msgspec
 
-from exporter.allocator import return_large_blocks
 from exporter.assembly import Parts
 from exporter.errors import SettingsError
 from exporter.logs import KnownSecrets, configure
+from exporter.memory import collect_less_often, return_large_blocks
 from exporter.oneshot import expose_once
 from exporter.reload import Reloader
 from exporter.selftest import check
@@ -34,6 +34,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         ``--check``, 2 for a setting that cannot be used.
     """
     return_large_blocks()
+    collect_less_often()
     try:
         settings = load(argv, environ)
         known = KnownSecrets(settings.secrets)

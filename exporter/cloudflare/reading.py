@@ -21,6 +21,9 @@ from exporter.model import (
     Server,
 )
 
+SUSPECT = re.compile(r"[@?#\\]")
+"""Without one of these a URL has no user info, query or fragment."""
+
 AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
 INNER_AT = re.compile(r"[^/]@")
 """Unlike the ``@`` of a scope, which begins a part of the path."""
@@ -193,12 +196,10 @@ def _exposure(
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
-    shown = sum(_is_shown(said.get(name) if name is not None else None, hidden) for name in names)
+    decisive = {name for name, enabled in said.items() if enabled is hidden}
+    named = sum(name in decisive for name in names)
+    shown = named if hidden else len(names) - named
     return Exposure(shown=shown, orphaned=len(said.keys() - set(names)))
-
-
-def _is_shown(enabled: bool | None, hidden: bool) -> bool:
-    return enabled is True if hidden else enabled is not False
 
 
 # --- texts -------------------------------------------------------------------------------------
@@ -238,6 +239,8 @@ def bare_hostname(url: str) -> str:
     User info, query and fragment are where people put keys, so they are dropped; where the
     authority cannot be told apart from them, too much is dropped rather than too little.
     """
+    if not SUSPECT.search(url):
+        return url.strip()
     bare, *dropped = re.split(r"[?#]", url.strip().replace("\\", "/"), maxsplit=1)
     prefix = AUTHORITY_PREFIX.match(bare)
     scheme = prefix[0] if prefix else ""

@@ -20,10 +20,18 @@ Row = tuple[str, float]
 
 T = TypeVar("T")
 
-go_string: Callable[[float], str] = floatToGoString
+_library: Callable[[float], str] = floatToGoString
 
-NUMBERS: dict[float, str] = {number: go_string(number) for number in range(1000)}
+NUMBERS: dict[float, str] = {number: _library(number) for number in range(1000)}
 """Most samples are small counts and flags."""
+
+
+def go_string(value: float) -> str:
+    """A number in Go's notation, as prometheus_client writes it."""
+    if 1e9 <= value < 1e10:  # noqa: PLR2004 - a time of this century: most of the other samples
+        digits = repr(value)
+        return f"{digits[0]}.{digits[1:10]}{digits[11:]}".rstrip("0.") + "e+09"
+    return _library(value)
 
 
 class Family(msgspec.Struct, frozen=True, gc=False):
