@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import kubernetes_validate  # type: ignore[import-untyped] # it has no types
 import pytest
 import yaml
 
@@ -211,3 +212,8 @@ def test_the_examples_name_the_services_and_the_number_of_replicas_of_the_manife
     assert addressing["replacement"] == f"{name}-$1.{stateful['serviceName']}:{port}" == REPLICA
     assert services[stateful["serviceName"]]["clusterIP"] == "None"
     assert f"{name}:{port}" == SERVICE
+
+
+def test_kubernetes_knows_every_field_of_the_manifests() -> None:
+    for manifest in yaml.safe_load_all((EXAMPLES / "kubernetes.yml").read_text()):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
