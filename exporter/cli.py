@@ -13,7 +13,7 @@ import msgspec
 from exporter.assembly import Parts
 from exporter.errors import SettingsError
 from exporter.logs import KnownSecrets, configure
-from exporter.memory import collect_less_often, return_large_blocks
+from exporter.memory import return_large_blocks
 from exporter.oneshot import expose_once
 from exporter.reload import Reloader
 from exporter.selftest import check
@@ -34,7 +34,6 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         ``--check``, 2 for a setting that cannot be used.
     """
     return_large_blocks()
-    collect_less_often()
     try:
         settings = load(argv, environ)
         known = KnownSecrets(settings.secrets)

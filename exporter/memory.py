@@ -8,18 +8,13 @@ thread; both together nearly double the peak and keep it. Elsewhere that part do
 from __future__ import annotations
 
 import ctypes
-import gc
 
-M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 """Numbers of glibc's ``mallopt``, from ``malloc.h``."""
 
 LARGE = 4 << 20
 """Bytes: above the pieces in which bodies arrive, below the bodies that matter."""
-
-KEPT = 32 << 20
-"""Bytes at the end of the heap that stay, once they were needed."""
 
 
 def return_large_blocks() -> None:
@@ -30,15 +25,3 @@ def return_large_blocks() -> None:
         return
     mallopt(M_MMAP_THRESHOLD, LARGE)
     mallopt(M_ARENA_MAX, 2)
-    # What each family needs anew while it is written need not go back and forth.
-    mallopt(M_TRIM_THRESHOLD, KEPT)
-
-
-def collect_less_often() -> None:
-    """Look for cycles of garbage more rarely; to be called when all is imported.
-
-    The values of a listing have no cycles, and there are many of them: looking for some among
-    them, and among all that was imported, took a tenth of a large scrape.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
