@@ -111,16 +111,19 @@ def _announce(settings: Settings, server: Server) -> None:
     for url in server.urls:
         event(LOG, logging.INFO, "listening", url=url if url.startswith("unix:") else url + path)
     if settings.demo:
-        sys.stdout.write(_welcome(server.urls[0] + path))
+        sys.stdout.write(
+            _welcome(f"{server.urls[0]}{settings.route_prefix}/", server.urls[0] + path)
+        )
         sys.stdout.flush()
 
 
-def _welcome(url: str) -> str:
+def _welcome(page: str, metrics: str) -> str:
     return f"""
 A simulated account is being watched; its servers will fail and recover over ten minutes.
 
-  metrics   {url}
-  try       curl -s {url} | grep server_error
+  page      {page}
+  metrics   {metrics}
+  try       curl -s {metrics} | grep server_error
   stop      Ctrl-C
 
 """
