@@ -110,7 +110,7 @@ def _announce(settings: Settings, server: Server) -> None:
         event(LOG, logging.WARNING, notice)
     for url in server.urls:
         event(LOG, logging.INFO, "listening", url=url if url.startswith("unix:") else url + path)
-    if settings.demo:
+    if settings.demo and server.urls[0].startswith("http"):
         sys.stdout.write(
             _welcome(f"{server.urls[0]}{settings.route_prefix}/", server.urls[0] + path)
         )

@@ -372,3 +372,16 @@ def test_a_bug_met_in_one_account_costs_the_others_nothing(
     ups = [line for line in scrape(service).splitlines() if line.startswith("cloudflare_mcp_up{")]
     assert ups == [f'cloudflare_mcp_up{{account_id="{ACCOUNT_ID}"}} 1.0'], "the sound one alone"
     assert [record.message for record in caplog.records] == ["listing has a fault of the exporter"]
+
+
+def test_each_request_is_a_line_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with RawServer(lambda peer, _: peer.sendall(WHOLE)) as api:
+        scrape(service_for(api.base_url))
+    [line] = [record for record in caplog.records if record.message == "request"]
+    fields = vars(line)["fields"]
+    assert (fields["page"], fields["code"], fields["url"].startswith(api.base_url)) == (
+        1,
+        "200",
+        True,
+    )

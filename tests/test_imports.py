@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.simulator": set(),
     "exporter.scrape": {"errors", "model"},
     "exporter.settings": {"errors"},
-    "exporter.cloudflare": {"budget", "errors", "model"},
+    "exporter.cloudflare": {"budget", "errors", "logs", "model"},
     "exporter.inventory": {"cloudflare", "model"},
     "exporter.journal": {"errors", "logs", "model", "scrape"},
     "exporter.metrics": {"errors", "model", "scrape"},

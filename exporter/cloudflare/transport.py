@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import ssl
@@ -20,6 +21,9 @@ from exporter import __version__
 from exporter.budget import Budget
 from exporter.cloudflare.connections import InterruptibleAdapter
 from exporter.errors import ListingError, Reason
+from exporter.logs import event
+
+LOG = logging.getLogger(__name__)
 
 USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
 PIECE = 1 << 20
@@ -120,6 +124,16 @@ class Transport:
                 raise _failure(problem, budget) from problem
             finally:
                 self._observer.request_done(seen.code, seen.seconds, seen.size, seen.headers)
+                event(
+                    LOG,
+                    logging.DEBUG,
+                    "request",
+                    url=url,
+                    page=params.get("page"),
+                    code=seen.code,
+                    seconds=round(seen.seconds, 3),
+                    bytes=seen.size,
+                )
 
     def _get(
         self,
