@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -297,10 +298,9 @@ def test_one_page_at_a_time_where_that_is_asked_for() -> None:
 
     def handle(connection: socket.socket, head: str) -> None:
         assert busy.acquire(blocking=False), "two requests at once"
-        try:
-            whole(connection, head)
-        finally:
-            busy.release()
+        time.sleep(0.05)  # another request would come meanwhile
+        busy.release()  # before the answer, after which the next one may come
+        whole(connection, head)
 
     with RawServer(handle) as api:
         text = scrape(service_for(api.base_url, "--api.parallel-pages=1"))
