@@ -5,11 +5,15 @@ from __future__ import annotations
 import pprint
 import re
 import socket
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import bcrypt
 import pytest
+import requests
 
 from exporter.budget import Budget
 from exporter.cloudflare.client import Client, Endpoint
@@ -241,3 +245,60 @@ def test_the_command_shows_no_credentials_at_its_most_talkative(
     assert exporter.stop() == 0
     assert "listing failed" in exporter.log
     assert seen_in(exporter.log) == []
+
+
+FILE_TOKEN = "f1LeT0ken_kHw83nGd-Zp5XqRt2VmYc7BsJe4LuA"
+PROXY_PASSWORD = "pr0xyPassw0rdThatNobodySees"
+PASSWORD = "basicAuthPassw0rdOfPrometheus"
+PATHS = ("/metrics", "/probe?account=file", "/sd", "/config", "/", "/nothing")
+EVERYTHING = (TOKEN, KEY, FILE_TOKEN, PROXY_PASSWORD, PASSWORD)
+
+
+def test_no_output_of_a_whole_configuration_shows_a_secret_of_it(
+    run_exporter: Callable[..., RunningExporter], tmp_path: Path
+) -> None:
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    (tmp_path / "token").write_text(FILE_TOKEN + "\n")
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{prometheus: '{hashed}'}}\n")
+    with RawServer(echo("403 No", lambda one: refusal(10000, f"not {one}"))) as api:
+        proxy = api.base_url.removesuffix("/client/v4").removeprefix("http://")
+        config = tmp_path / "config.yml"
+        config.write_text(f"""
+base_url: {api.base_url}
+accounts:
+  - {{name: literal, account_id: {"a" * 32}, api_token: {TOKEN}}}
+  - {{name: file, account_id: {"b" * 32}, api_token_file: {tmp_path / "token"}}}
+  - {{name: legacy, account_id: {"c" * 32}, email: {EMAIL}, api_key: {KEY}}}
+  - name: proxied
+    account_id: {"d" * 32}
+    api_token: {TOKEN}
+    base_url: http://api.example.invalid/client/v4
+    proxy_url: http://user:{PROXY_PASSWORD}@{proxy}
+""")
+        exporter = run_exporter(
+            f"--config.file={config}",
+            f"--web.config.file={tmp_path / 'web.yml'}",
+            "--web.enable-lifecycle",
+            "--log.level=debug",
+            env={},
+        )
+        command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
+        outputs = [
+            ended.stdout + ended.stderr
+            for flags in (["--check"], ["--check", "--format=json"], ["--once"], ["--config.check"])
+            for ended in [
+                subprocess.run([*command, *flags], capture_output=True, text=True, check=False)
+            ]
+        ]
+        with requests.Session() as session:
+            session.trust_env = False
+            for auth in (("prometheus", PASSWORD), ("prometheus", PASSWORD[:-1]), (PASSWORD, "x")):
+                session.auth = auth
+                outputs += [session.get(exporter.url + path, timeout=30).text for path in PATHS]
+                outputs.append(session.post(f"{exporter.url}/-/reload", timeout=30).text)
+    assert exporter.stop() == 0
+    outputs.append(exporter.log)
+    whole = "\n".join(outputs)
+    assert "api_token_file" in whole, "the configuration was shown"
+    assert "listing failed" in whole
+    assert [secret for secret in (*EVERYTHING, hashed) if secret in whole] == []
