@@ -174,9 +174,3 @@ def test_no_page_names_a_metric_a_flag_or_a_variable_that_does_not_exist(page: P
     assert metrics <= {metric.name for metric in ALL}
     assert flags <= {flag.name for flag in FLAGS}
     assert variables <= {flag.environment for flag in FLAGS} | {each.name for each in ENVIRONMENT}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), f"{page.name} links to {target}"

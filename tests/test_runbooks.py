@@ -65,12 +65,6 @@ def test_every_metric_named_exists(path: Path) -> None:
 
 
 @per_text
-def test_every_link_between_files_leads_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
-
-
-@per_text
 def test_every_setting_named_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_]+_(?:for|window|seconds|remaining|changes|base_url))`", text))

@@ -724,7 +724,7 @@ from concurrent.futures import Future
 from exporter.logs import configure
 from exporter.settings import ListenAddress
 from exporter.web.app import App
-from exporter.web.server import bind, serve
+from exporter.web.server import Server, bind
 
 listing = Future()
 
@@ -744,7 +744,7 @@ configure("info", "logfmt", ())
 socket = bind(ListenAddress("127.0.0.1", 0))
 print("port", socket.getsockname()[1], flush=True)
 app = App(Source())
-serve(app, [socket], on_stop)
+Server(app, [socket], on_stop=on_stop).run()
 app.close()
 print("ended", flush=True)
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from exporter.web.tls import Tls
 
-__all__ = ["Server", "bind", "serve"]
+__all__ = ["Server", "bind"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -92,22 +92,15 @@ class Server:
         return self.urls[0]
 
     def run(self) -> None:
-        """Serve until `stop`, or in the main thread until SIGTERM or SIGINT; then return."""
+        """Serve until `stop`, or in the main thread until SIGTERM or SIGINT; then return.
+
+        A second signal ends the process at once.
+        """
         asyncio.run(self._server.serve(self._sockets))
 
     def stop(self) -> None:
         """Make `run` return, requests under way answered; safe from any thread."""
         self._server.should_exit = True
-
-
-def serve(
-    app: Callable[..., Any], sockets: Sequence[socket.socket], on_stop: Callable[[], None]
-) -> None:
-    """Serve ``app`` until SIGTERM or SIGINT, and return once the requests under way are answered.
-
-    ``on_stop`` is called once, as `Server` says. A second signal ends the process at once.
-    """
-    Server(app, sockets, on_stop=on_stop).run()
 
 
 class _Uvicorn(uvicorn.Server):
