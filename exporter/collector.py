@@ -1,63 +1,75 @@
-"""Lists one account when it is scraped: once for all scrapes that overlap, within one budget."""
+"""Lists one account when it is scraped: once for all scrapes that overlap.
+
+How a scrape runs:
+
+- The event loop runs everything but what blocks: the HTTP server, `Accounts`, the collectors, the
+  client's pages, retries and back-off. So the state of an account needs no lock.
+- What blocks runs in a thread of its own, through `exporter.threads.in_thread`: one request with
+  the decoding of its page, the rendering of an exposition, a reload. It touches no state of the
+  event loop's; its result comes back as the value of an ``await``.
+- A listing is one task an account, with the account's own timeout. Scrapes that come while it runs
+  wait for that task, each for as long as its own timeout allows. One that cannot wait any longer
+  goes away with ``up 0`` and changes nothing: neither the task, nor what the others get, nor what
+  is counted and logged about the account.
+- The deadline is made here, once a listing, and is handed down as one value. When it is over
+  `asyncio.timeout` cancels the task. Cancellation is asyncio's own all the way down to
+  `in_thread`, which interrupts the socket that its thread blocks on. A thread that decodes looks
+  at the deadline between two steps, so that it outlives it by one step at most.
+- Whatever a listing raises ends here as the account's failure: ``up 0`` with a reason, a counter
+  and a line in the log. Nothing but the end of the program cancels the task from outside.
+"""
 
 from __future__ import annotations
 
-import math
-import threading
+import asyncio
+import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from exporter.background import Alarms, Crew
-from exporter.budget import Budget
+from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
-from exporter.journal import Journal
+from exporter.listing_log import ListingLog
+from exporter.logs import event
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
 from exporter.scrape import Observed, Scrape
 
-ListAccount = Callable[[Budget], Inventory]
+LOG = logging.getLogger(__name__)
+
+IMPATIENCE_LOGGED_EVERY = 600.0
+"""Seconds between two lines about scrapes that could not wait for the listing."""
+
+ListAccount = Callable[[Deadline], Awaitable[Inventory]]
 
 
-class _Flight:
-    """A listing under way, and its future outcome."""
+class _Listing:
+    """A listing under way or done."""
 
     def __init__(self, seconds: float) -> None:
-        self.budget = Budget(seconds)
-        self.outcome: Future[Scrape] = Future()
+        self.seconds = seconds
         self.started = time.perf_counter()
+        self.limit: asyncio.Timeout | None = None
+        self.task: asyncio.Task[Scrape]
 
     @property
-    def joinable(self) -> bool:
-        return not self.outcome.done() and not self.budget.expired
-
-    @property
-    def seconds(self) -> float:
+    def age(self) -> float:
+        """Seconds since it began."""
         return time.perf_counter() - self.started
 
 
-class Threads(msgspec.Struct, frozen=True):
-    """What all collectors of a program share to do their work on."""
-
-    listings: Crew
-    alarms: Alarms
-
-
 class AccountCollector:
-    """The collector of one account; for any thread.
+    """The collector of one account; for one event loop.
 
-    Nothing is listed before the first `begin`.
+    Nothing is listed before the first `scrape`.
 
     Args:
         account_id: of the account.
-        account_name: how people call it.
-        list_account: lists it within a budget, or raises `ListingError`.
+        account_name: what people call it.
+        list_account: lists it, or raises.
         telemetry: counts what fails.
-        threads: to list on.
-        timeout: seconds that a listing may take at most, however long a scrape can wait.
+        timeout: seconds that a listing may take.
         cache_ttl: seconds from its start for which a whole listing serves further scrapes.
         before: what the listings of a collector brought that this one replaces.
         wall_clock: Unix seconds.
@@ -69,107 +81,97 @@ class AccountCollector:
         account_name: str,
         list_account: ListAccount,
         telemetry: Telemetry,
-        threads: Threads,
         *,
-        timeout: float = math.inf,
+        timeout: float = 9.0,
         cache_ttl: float = 0.0,
         before: Observed | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
-        self._threads = threads
         self._timeout = timeout
         self._cache_ttl = cache_ttl
-        self._account_id = account_id
-        self._account_name = account_name
         self._list_account = list_account
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
-        self._flight: _Flight | None = None
+        self._listing: _Listing | None = None
         self._observed = Observed(
             account_id,
             account_name,
             latest=None if before is None else before.latest,
             whole=None if before is None else before.whole,
         )
-        self._journal = Journal(account_name)
-
-    def begin(self, seconds: float) -> Future[Scrape]:
-        """Start a listing, or join the one under way.
-
-        The future is done within ``seconds``, or the account's own time-out, plus a little,
-        whatever the API does. It holds an exception only where the exporter itself has a fault.
-        """
-        seconds = min(seconds, self._timeout)
-        with self._lock:
-            flight = self._flight
-            if flight is not None and self._is_fresh(flight):
-                return flight.outcome
-            if flight is None or not flight.joinable:
-                flight = self._flight = self._start(seconds)
-        if flight.budget.remaining <= seconds:
-            return flight.outcome
-        return self._join(flight, seconds)
+        self._log = ListingLog(account_name)
+        self._impatience_logged = float("-inf")
 
     @property
     def observed(self) -> Observed:
         """What the listings so far have brought."""
         return self._observed
 
+    async def scrape(self, seconds: float | None = None) -> Scrape:
+        """The outcome of a listing that is under way, or of a new one.
+
+        Args:
+            seconds: that this scrape can wait; None for as long as the listing takes.
+        """
+        listing = self._listing
+        if listing is None or (listing.task.done() and not self._is_fresh(listing)):
+            listing = self._listing = self._start()
+        waited_from = time.perf_counter()
+        # Neither the end of this wait nor its cancellation touches the task.
+        await asyncio.wait([listing.task], timeout=seconds)
+        if listing.task.done():
+            return listing.task.result()
+        return self._impatient(time.perf_counter() - waited_from)
+
     def stop(self, grace: float) -> None:
         """Let a listing under way go on for ``grace`` seconds at most."""
-        with self._lock:
-            flight = self._flight
-        if flight is not None and flight.joinable:
-            self._threads.alarms.call_later(grace, lambda: self._run_out(flight))
-
-    def _is_fresh(self, flight: _Flight) -> bool:
-        """Whether this flight brought a whole listing that is younger than the cache allows."""
-        outcome = flight.outcome
-        if not outcome.done() or flight.seconds >= self._cache_ttl:
-            return False
-        return outcome.exception() is None and outcome.result().inventory is not None
-
-    def _start(self, seconds: float) -> _Flight:
-        flight = _Flight(seconds)
-        alarm = self._threads.alarms.call_later(seconds, lambda: self._run_out(flight))
-        flight.outcome.add_done_callback(lambda _: alarm.cancel())
-        self._threads.listings.run(lambda: self._fly(flight))
-        return flight
-
-    def _join(self, flight: _Flight, seconds: float) -> Future[Scrape]:
-        """The flight's outcome, for a scrape that cannot wait as long as the flight may take."""
-        mine: Future[Scrape] = Future()
-        alarm = self._threads.alarms.call_later(
-            seconds, lambda: self._settle(mine, self._late(flight), shown=False)
-        )
-        mine.add_done_callback(lambda _: alarm.cancel())
-        flight.outcome.add_done_callback(lambda done: _copy(done, mine))
-        return mine
-
-    def _fly(self, flight: _Flight) -> None:
-        try:
-            inventory = self._list_account(flight.budget)
-        except ListingError as failure:
-            self._settle(flight.outcome, self._scrape(flight, failure=failure))
-        except Exception as fault:  # noqa: BLE001 - a fault of ours: told to whoever waits
-            with suppress(InvalidStateError):
-                flight.outcome.set_exception(fault)
+        listing = self._listing
+        if listing is None or listing.task.done():
+            return
+        if listing.limit is None:  # it has not begun to run
+            listing.seconds = min(listing.seconds, grace)
         else:
-            self._settle(flight.outcome, self._scrape(flight, inventory=inventory))
+            soon = asyncio.get_running_loop().time() + grace
+            listing.limit.reschedule(min(soon, listing.limit.when() or soon))
 
-    def _run_out(self, flight: _Flight) -> None:
-        """The time is over: answer those who wait, then wake what still blocks."""
-        self._settle(flight.outcome, self._late(flight))
-        flight.budget.expire()
+    def _is_fresh(self, listing: _Listing) -> bool:
+        """Whether it brought a whole listing that is younger than the cache allows."""
+        if listing.age >= self._cache_ttl or listing.task.cancelled():
+            return False
+        return listing.task.result().inventory is not None
 
-    def _late(self, flight: _Flight) -> Scrape:
-        late = ListingError(Reason.TIMEOUT, "the scrape's time ran out before the listing was done")
-        return self._scrape(flight, failure=late)
+    def _start(self) -> _Listing:
+        listing = _Listing(self._timeout)
+        listing.task = asyncio.get_running_loop().create_task(self._run(listing))
+        return listing
 
-    def _scrape(
+    async def _run(self, listing: _Listing) -> Scrape:
+        """The listing's task: returns, whatever happens to it."""
+        try:
+            scrape = self._outcome(listing.age, inventory=await self._list(listing))
+        except ListingError as failure:
+            scrape = self._outcome(listing.age, failure=failure)
+        except Exception as problem:  # noqa: BLE001 - see the top of this file
+            scrape = self._outcome(listing.age, failure=ListingError.internal(problem))
+        self._note(scrape)
+        return scrape
+
+    async def _list(self, listing: _Listing) -> Inventory:
+        deadline = Deadline(listing.seconds)
+        listing.limit = limit = asyncio.timeout(listing.seconds)
+        try:
+            async with limit:
+                return await self._list_account(deadline)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ListingError(Reason.TIMEOUT, "the API did not answer in time") from None
+        finally:
+            deadline.end()
+
+    def _outcome(
         self,
-        flight: _Flight,
+        seconds: float,
         *,
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
@@ -178,9 +180,9 @@ class AccountCollector:
         whole = self._observed.whole
         last_success = None if whole is None else whole.ended
         return Scrape(
-            account_id=self._account_id,
-            account_name=self._account_name,
-            duration=flight.seconds,
+            account_id=self._observed.account_id,
+            account_name=self._observed.account_name,
+            duration=seconds,
             ended=now,
             inventory=inventory,
             failure=failure,
@@ -188,32 +190,34 @@ class AccountCollector:
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _settle(self, outcome: Future[Scrape], scrape: Scrape, *, shown: bool = True) -> None:
-        """Count and log the outcome, before anybody can see it; the first one holds.
-
-        Not ``shown``: one scrape was impatient, which says nothing of the account.
-        """
-        with self._lock:
-            if outcome.done() or outcome.running():
-                return
-            outcome.set_running_or_notify_cancel()
-            if scrape.failure is not None:
-                self.telemetry.listing_failed(scrape.failure.reason)
-            if shown:
-                self._show(scrape)
-        with suppress(InvalidStateError):
-            outcome.set_result(scrape)
-
-    def _show(self, scrape: Scrape) -> None:
+    def _note(self, scrape: Scrape) -> None:
+        """Count and log the outcome, before anybody sees it."""
+        if scrape.failure is not None:
+            self.telemetry.listing_failed(scrape.failure.reason)
         whole = self._observed.whole if scrape.inventory is None else scrape
         self._observed = msgspec.structs.replace(self._observed, latest=scrape, whole=whole)
-        self._journal.note(scrape)
+        self._log.note(scrape)
+        if scrape.failure is not None:
+            # Its frames hold the answer's body, and it is kept until the next listing.
+            scrape.failure.__traceback__ = scrape.failure.__cause__ = None
+            scrape.failure.__context__ = None
 
-
-def _copy(done: Future[Scrape], mine: Future[Scrape]) -> None:
-    fault = done.exception()
-    with suppress(InvalidStateError):
-        if fault is not None:
-            mine.set_exception(fault)
-        else:
-            mine.set_result(done.result())
+    def _impatient(self, waited: float) -> Scrape:
+        """What a scrape gets whose own time is over: nothing is known of the account by then."""
+        now = time.monotonic()
+        if now - self._impatience_logged >= IMPATIENCE_LOGGED_EVERY:
+            self._impatience_logged = now
+            event(
+                LOG,
+                logging.WARNING,
+                "scrape ended before the listing",
+                account=self._observed.account_name,
+                waited=round(waited, 3),
+                hint="the job's scrape_timeout is shorter than the listing takes; raise it",
+            )
+        return self._outcome(
+            waited,
+            failure=ListingError(
+                Reason.TIMEOUT, "the scrape's own timeout ended before the listing was done"
+            ),
+        )

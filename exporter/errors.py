@@ -25,6 +25,7 @@ class Reason(StrEnum):
     API_ERROR = "api_error"
     INVALID_RESPONSE = "invalid_response"
     INCOMPLETE = "incomplete"
+    INTERNAL = "internal"
 
 
 HINTS: dict[Reason, str] = {
@@ -33,15 +34,15 @@ HINTS: dict[Reason, str] = {
     ),
     Reason.NOT_FOUND: "check the account id: it is 32 hexadecimal digits, not a zone id or a name",
     Reason.RATE_LIMITED: (
-        "the API is left alone until the time it named; scrape less often, or give the exporter "
-        "a user of its own, since the quota is shared by all tokens of one user"
+        "scrape less often, or give the exporter a user of its own, since the quota is shared by "
+        "all tokens of one user"
     ),
     Reason.TIMEOUT: (
-        "raise the job's scrape_timeout together with --scrape.timeout, or look for a slow "
+        "raise --scrape.timeout together with the job's scrape_timeout, or look for a slow "
         "network or proxy between here and the API"
     ),
     Reason.CONNECTION: (
-        "check DNS, the firewall, HTTPS_PROXY and the certificates between here and the API"
+        "check the network, the firewall and any proxy between here and the API"
     ),
     Reason.UPSTREAM_5XX: "the API itself fails; see the provider's status page",
     Reason.UPSTREAM_4XX: "the API refuses the request; check --api.per-page and the base URL",
@@ -51,6 +52,9 @@ HINTS: dict[Reason, str] = {
     ),
     Reason.INCOMPLETE: (
         "the API sent fewer portals than it counted, twice; portals may be changing right now"
+    ),
+    Reason.INTERNAL: (
+        "this is a bug in the exporter; run it with --log.level=debug and report the traceback"
     ),
 }
 
@@ -87,3 +91,13 @@ class ListingError(ExporterError):
         self.reason = reason
         self.transient = transient
         self.retry_after = retry_after
+
+    @classmethod
+    def internal(cls, problem: Exception) -> ListingError:
+        """The account's failure that an exception means which nobody foresaw.
+
+        Its text is left out: it may quote what was being read. The log has it at debug level.
+        """
+        error = cls(Reason.INTERNAL, f"internal error while listing ({type(problem).__name__})")
+        error.__cause__ = problem
+        return error

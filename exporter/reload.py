@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import queue
-import signal
-import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 
-from exporter.assembly import Parts
+from exporter.accounts import Accounts
 from exporter.errors import SettingsError
 from exporter.logs import KnownSecrets, event
 from exporter.settings import Settings, effective
+from exporter.threads import in_thread
 
 LOG = logging.getLogger(__name__)
 
 
+class _InUse:
+    """Settings with what is made of them once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def text(self) -> str:
+        """The configuration as YAML, every secret shown as ``<hidden>``."""
+        return effective(self._settings)
+
+
 class Reloader:
-    """Loads the settings anew when asked to; for any thread.
+    """Loads the settings again when asked to; for one event loop.
 
     Args:
-        load: gives the settings as they are written now, or raises `SettingsError`.
+        load: gives the settings as they are written now, or raises; may block.
         settings: in use.
-        parts: that they were put together with.
+        accounts: that were made of them.
         known: the secrets that the log strikes out.
         wall_clock: Unix seconds.
     """
@@ -32,18 +44,18 @@ class Reloader:
         self,
         load: Callable[[], Settings],
         settings: Settings,
-        parts: Parts,
+        accounts: Accounts,
         known: KnownSecrets,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._load = load
-        self._settings = settings
-        self._parts = parts
+        self._in_use = _InUse(settings)
+        self._accounts = accounts
         self._known = known
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
 
-    def reload(self) -> str | None:
+    async def reload(self) -> str | None:
         """Replace the accounts in use by those that are written now, one call at a time.
 
         Flags and environment are a process's for good. Where something cannot be used, everything
@@ -52,25 +64,25 @@ class Reloader:
         Returns:
             None, or the one line that says what cannot be used.
         """
-        with self._lock:
+        async with self._lock:
             try:
-                settings = self._load()
+                self._use(await in_thread(self._load))
             except SettingsError as problem:
                 return self._refused(str(problem))
-            except Exception as fault:  # noqa: BLE001 - a fault of ours must not stop the scrapes
-                return self._refused("internal error, see the log", fault)
-            self._known.hold(settings.secrets)
-            self._use(settings)
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the old ones stay in use
+                return self._refused("internal error, see the log", problem)
             return None
 
-    def effective_config(self) -> str:
+    async def effective_config(self) -> str:
         """The configuration in use as YAML, every secret shown as ``<hidden>``."""
-        return effective(self._settings)
+        in_use = self._in_use
+        return await in_thread(lambda: in_use.text)
 
     def _use(self, settings: Settings) -> None:
-        changes = self._parts.replace_accounts(settings.accounts)
-        self._settings = settings
-        self._parts.own.reloaded(self._wall_clock())
+        self._known.hold(settings.secrets)
+        changes = self._accounts.replace(settings.accounts)
+        self._in_use = _InUse(settings)
+        self._accounts.own.reloaded(self._wall_clock())
         event(
             LOG,
             logging.INFO,
@@ -84,7 +96,7 @@ class Reloader:
             event(LOG, logging.WARNING, notice)
 
     def _refused(self, problem: str, fault: Exception | None = None) -> str:
-        self._parts.own.reloaded(None)
+        self._accounts.own.reloaded(None)
         event(
             LOG,
             logging.ERROR,
@@ -93,24 +105,3 @@ class Reloader:
             exc_info=fault,
         )
         return problem
-
-
-def reload_on_hangup(reload: Callable[[], object]) -> None:
-    """Call ``reload`` in a thread of its own whenever SIGHUP arrives.
-
-    Does nothing outside of the main thread, which alone may handle signals.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    # Its put() may be called from a signal handler, even while that interrupts another put().
-    rings: queue.SimpleQueue[None] = queue.SimpleQueue()
-
-    def answer() -> None:
-        while True:
-            rings.get()
-            while not rings.empty():  # one reload after the last of several signals is enough
-                rings.get()
-            reload()
-
-    threading.Thread(target=answer, name="reload", daemon=True).start()
-    signal.signal(signal.SIGHUP, lambda _number, _frame: rings.put(None))

@@ -1,29 +1,28 @@
-"""Lists one account through the API: pages, retries, pauses, within one budget."""
+"""Lists one account through the API: pages, retries, back-off, all before one deadline."""
 
 from __future__ import annotations
 
-import queue
+import asyncio
 import random
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
-from exporter.budget import Budget
 from exporter.cloudflare.answers import failure
 from exporter.cloudflare.credentials import HeaderAuth, Headers
 from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
-from exporter.cloudflare.listing import list_all
+from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
+from exporter.cloudflare.paging import list_all
 from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.transport import Answer, Observer, Route, Transport
-from exporter.cloudflare.workers import side_by_side
+from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
+from exporter.threads import in_thread
 
 PORTALS = "portals"
 SERVERS = "servers"
 
-DECODERS: dict[str, Callable[[bytearray], Page]] = {
+DECODERS: Mapping[str, Callable[[bytearray], Page]] = {
     PORTALS: decode_portals,
     SERVERS: decode_servers,
 }
@@ -41,7 +40,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         base_url: of the API, ``/client/v4`` included, without a slash at the end.
         account_id: of the account.
         per_page: items a page.
-        side_by_side: pages after the first that are asked for together.
+        parallel_pages: pages after the first that are asked for together.
         max_bytes: the largest body that is taken, after decompression.
         route: of the connections.
     """
@@ -49,7 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     base_url: str
     account_id: str
     per_page: int
-    side_by_side: int
+    parallel_pages: int
     max_bytes: int
     route: Route = Route()
 
@@ -59,14 +58,15 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """Lists an account's portals, and its servers where asked to; for any thread.
+    """Lists an account's portals, and its servers where asked to; for one event loop.
 
     Args:
         endpoint: where and how.
         headers: with the credentials, asked for once a listing.
         pause: outlives a client whose configuration is replaced.
-        observer: is told of each request.
-        wall_clock: Unix seconds, for a ``Retry-After`` that is a date.
+        observer: receives each request.
+        slots: requests of the whole program that may be under way.
+        redact: takes secrets out of a text of the API and makes it presentable.
     """
 
     def __init__(
@@ -75,36 +75,34 @@ class Client:
         headers: Headers,
         pause: Pause,
         observer: Observer,
-        wall_clock: Callable[[], float] = time.time,
+        slots: asyncio.Semaphore,
+        redact: Callable[[str], str],
     ) -> None:
         self._endpoint = endpoint
-        self._pause = pause
-        self._wall_clock = wall_clock
         self._headers = headers
+        self._pause = pause
         self._observer = observer
-        # A session of requests is not for threads that overlap: one is lent to each.
-        self._idle: queue.LifoQueue[Transport] = queue.LifoQueue()
+        self._slots = slots
+        self._redact = redact
+        self._idle: list[Fetcher] = []
         self._closed = False
 
-    def list_pages(self, what: str, budget: Budget) -> tuple[Page, ...]:
+    async def list_pages(self, what: str, deadline: Deadline) -> tuple[Page, ...]:
         """All pages of ``portals`` or ``servers``.
 
         Raises:
             ListingError: the listing is not whole; the reason says why.
         """
-        auth = self._auth()
+        auth = await self._auth()
         self._pause.check(auth)
 
-        def fetch(number: int) -> Page:
-            return self._fetch(what, number, budget, auth)
+        async def fetch(numbers: Sequence[int]) -> list[Page]:
+            return await _all_or_first_failure(
+                [partial(self._fetch, what, number, deadline, auth) for number in numbers]
+            )
 
         try:
-            pages = list_all(
-                fetch,
-                lambda numbers: side_by_side(fetch, numbers),
-                self._endpoint.per_page,
-                self._endpoint.side_by_side,
-            )
+            pages = await list_all(fetch, self._endpoint.per_page, self._endpoint.parallel_pages)
         except ListingError as problem:
             self._pause.note(problem, auth)
             raise
@@ -112,61 +110,74 @@ class Client:
         return pages
 
     def close(self) -> None:
-        """Close the kept connections, those in use as soon as they are not any more."""
+        """Close the kept connections; those in use follow when their request has ended."""
         self._closed = True
-        with suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
+        while self._idle:
+            self._idle.pop().close()
 
-    def _auth(self) -> HeaderAuth:
+    async def _auth(self) -> HeaderAuth:
         try:
-            return HeaderAuth(self._headers())
+            return HeaderAuth(await self._headers())
         except SettingsError as problem:  # says which file, and nothing of what it holds
-            hint = "mend the file; it is read again at the next scrape"
+            hint = "fix the file; it is read again at the next scrape"
             raise ListingError(Reason.AUTH, str(problem), hint=hint) from None
 
-    def _fetch(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
+    async def _fetch(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         """One page, tried again where it failed in passing and there is time."""
         for delay in RETRY_DELAYS:
             try:
-                return self._try(what, number, budget, auth)
+                return await self._try(what, number, deadline, auth)
             except ListingError as problem:
                 wait = delay * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, hides nothing
-                if not problem.transient or budget.remaining <= 2 * wait:
+                if not problem.transient or deadline.remaining <= 2 * wait:
                     raise
-            time.sleep(wait)
-        return self._try(what, number, budget, auth)
+            await asyncio.sleep(wait)
+        return await self._try(what, number, deadline, auth)
 
-    def _try(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Page:
-        answer = self._get(what, number, budget, auth)
+    async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
+        async with self._slots:
+            fetcher = self._idle.pop() if self._idle else self._new_fetcher()
+            fetcher.begin()
+            try:
+                return await in_thread(
+                    lambda: self._page(fetcher, what, number, deadline, auth),
+                    name="request",
+                    interrupt=fetcher.interrupt,
+                )
+            finally:
+                if fetcher.reusable and not self._closed:
+                    self._idle.append(fetcher)
+                else:
+                    fetcher.close()
+
+    def _new_fetcher(self) -> Fetcher:
+        endpoint = self._endpoint
+        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._redact)
+
+    def _page(
+        self, fetcher: Fetcher, what: str, number: int, deadline: Deadline, auth: HeaderAuth
+    ) -> Page:
+        """Asks for a page and decodes it; blocks, so it is for a thread."""
+        params = {"page": number, "per_page": self._endpoint.per_page}
+        answer = fetcher.get(self._endpoint.url(what), params, deadline, auth)
         if answer.status != HTTP_OK:
-            raise self._failure(answer, auth)
+            raise self._failure(answer)
         try:
             return DECODERS[what](answer.body)
         except NotSuccessful:
-            raise self._failure(answer, auth) from None
+            raise self._failure(answer) from None
 
-    def _failure(self, answer: Answer, auth: HeaderAuth) -> ListingError:
-        now = self._wall_clock()
-        return failure(answer.status, answer.headers, answer.body, now, auth.strike)
+    def _failure(self, answer: Answer) -> ListingError:
+        return failure(answer.status, answer.headers, answer.body, self._redact)
 
-    def _get(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Answer:
-        try:
-            transport = self._idle.get_nowait()
-        except queue.Empty:
-            endpoint = self._endpoint
-            transport = Transport(endpoint.max_bytes, self._observer, endpoint.route)
-        try:
-            answer = transport.get(
-                self._endpoint.url(what),
-                {"page": number, "per_page": self._endpoint.per_page},
-                budget,
-                auth,
-            )
-        except BaseException:
-            transport.close()  # its connection is in an unknown state
-            raise
-        self._idle.put(transport)
-        if self._closed:
-            self.close()
-        return answer
+
+async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:
+    """The results of all calls in their order; where one fails, the others are cancelled."""
+    if len(calls) == 1:
+        return [await calls[0]()]
+    tasks = [asyncio.ensure_future(call()) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-Headers = Callable[[], Mapping[str, str]]
+ReadSecret = Callable[[], Awaitable[str]]
+Headers = Callable[[], Awaitable[Mapping[str, str]]]
 """The headers with the credentials of now; `SettingsError` where they cannot be read."""
 
 
-def token_headers(token: Callable[[], str]) -> Headers:
+def token_headers(token: ReadSecret) -> Headers:
     """An API token as a bearer."""
-    return lambda: {"Authorization": f"Bearer {token()}"}
+
+    async def headers() -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {await token()}"}
+
+    return headers
 
 
-def key_headers(email: str, key: Callable[[], str]) -> Headers:
+def key_headers(email: str, key: ReadSecret) -> Headers:
     """The legacy e-mail address and API key."""
-    return lambda: {"X-Auth-Email": email, "X-Auth-Key": key()}
+
+    async def headers() -> Mapping[str, str]:
+        return {"X-Auth-Email": email, "X-Auth-Key": await key()}
+
+    return headers
 
 
 class HeaderAuth(AuthBase):
@@ -28,15 +37,9 @@ class HeaderAuth(AuthBase):
         self._headers = dict(headers)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Called by ``requests`` for each request."""
+        """Called by `requests` for each request."""
         request.headers.update(self._headers)
         return request
-
-    def strike(self, text: str) -> str:
-        """The text without the credentials: the API may repeat what it refuses."""
-        for value in self._headers.values():
-            text = text.replace(value.removeprefix("Bearer "), "***")
-        return text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HeaderAuth) and self._headers == other._headers

@@ -1,11 +1,11 @@
 """All pages of one listing, whatever the API says about where it ends.
 
-Pure: it asks a function for pages and another to run calls side by side.
+Does no I/O: it asks a function for pages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from exporter.cloudflare.decoding import Page
 from exporter.errors import ListingError, Reason
@@ -13,29 +13,26 @@ from exporter.errors import ListingError, Reason
 MOST_PAGES = 500
 """A listing that has not ended by then never will: 10,000 portals at the default page size."""
 
-FetchPage = Callable[[int], Page]
-FetchPages = Callable[[Sequence[int]], Iterable[Page]]
+FetchPages = Callable[[Sequence[int]], Awaitable[Iterable[Page]]]
 
 
-def list_all(
-    fetch: FetchPage, fetch_many: FetchPages, per_page: int, side_by_side: int
-) -> tuple[Page, ...]:
+async def list_all(fetch: FetchPages, per_page: int, parallel: int) -> tuple[Page, ...]:
     """Every page of the listing, tried once more where items are missing.
 
     Args:
-        fetch: gives the page of a number, from 1.
-        fetch_many: gives the pages of several numbers, in their order, side by side.
+        fetch: gives the pages of these numbers (the first page is 1), in their order.
         per_page: how many items are asked for.
-        side_by_side: how many pages after the first are asked for together.
+        parallel: how many pages after the first are asked for together.
 
     Raises:
         ListingError: what ``fetch`` raises; ``incomplete`` where fewer items came than
             ``total_count`` says, twice; ``invalid_response`` where there is no end.
     """
     for _attempt in range(2):
-        pages = _Pages(fetch(1), per_page)
-        while wanted := pages.wanted(side_by_side):
-            pages.extend(fetch_many(wanted) if len(wanted) > 1 else [fetch(wanted[0])])
+        [first] = await fetch([1])
+        pages = _Pages(first, per_page)
+        while wanted := pages.wanted(parallel):
+            pages.extend(await fetch(wanted))
         if not pages.missing:
             return tuple(pages.pages)
     raise ListingError(

@@ -15,7 +15,7 @@ MOST_NAMED = 10_000
 """Records and values named in the log at most, so that a flood of them does not fill memory."""
 
 
-class Journal:
+class ListingLog:
     """The log of one account; not for threads that overlap."""
 
     def __init__(self, account_name: str) -> None:
@@ -44,11 +44,13 @@ class Journal:
                 error=str(failure),
                 hint=failure.hint,
             )
+            if failure.reason is Reason.INTERNAL:
+                event(LOG, logging.DEBUG, "traceback", account=self._account, exc_info=failure)
         elif inventory is not None:
             event(
                 LOG,
                 logging.INFO,
-                "listing works" if self._state == "unknown" else "listing works again",
+                "listing works" if self._state == "unknown" else "listing recovered",
                 account=self._account,
                 portals=len(inventory.portals),
                 servers=len(inventory.servers),
@@ -61,7 +63,7 @@ class Journal:
                 event(
                     LOG,
                     logging.WARNING,
-                    "record left out",
+                    "skipped invalid record",
                     account=self._account,
                     kind=skipped.kind,
                     where=skipped.where,
@@ -70,7 +72,7 @@ class Journal:
         for note in sorted(inventory.notes):
             if self._is_new(note):
                 event(
-                    LOG, logging.WARNING, "value not understood", account=self._account, note=note
+                    LOG, logging.WARNING, "unknown value", account=self._account, note=note
                 )
 
     def _is_new(self, thing: object) -> bool:

@@ -1,0 +1,234 @@
+"""The configured accounts: scrapes one or all of them, and can be replaced by others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+import msgspec
+from prometheus_client.registry import Collector
+
+from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint
+from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
+from exporter.cloudflare.fetch import Route
+from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.collector import AccountCollector, ListAccount
+from exporter.deadline import Deadline
+from exporter.inventory import build
+from exporter.logs import KnownSecrets
+from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.families import families
+from exporter.metrics.formats import Format
+from exporter.metrics.own import OwnMetrics
+from exporter.metrics.rows import Family
+from exporter.metrics.telemetry import Telemetry
+from exporter.model import Inventory
+from exporter.scrape import Observed, Scrape
+from exporter.settings import Account, Credentials, Secret, SecretReader
+from exporter.threads import in_thread
+
+MOST_REQUESTS = 256
+"""Requests to the API under way at the same time, each with a thread that waits for the network."""
+
+
+class Scrapes(msgspec.Struct, frozen=True):
+    """The outcome of one scrape of one or all accounts.
+
+    Attributes:
+        accounts: one outcome for each account.
+        telemetry: what is counted about these accounts.
+        own: the exporter's metrics about itself; None where they were not asked for.
+    """
+
+    accounts: tuple[Scrape, ...]
+    telemetry: tuple[Collector, ...]
+    own: OwnMetrics | None
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """How many accounts are not what they were."""
+
+    added: int
+    removed: int
+    changed: int
+
+
+class _Member(msgspec.Struct, frozen=True, eq=False):
+    """An account in use, with the parts that outlive a change of it or must be closed."""
+
+    account: Account
+    collector: AccountCollector
+    client: Client
+    pause: Pause
+
+
+class Accounts:
+    """Lists nothing and starts nothing before the first scrape; for one event loop.
+
+    Args:
+        accounts: configured at the start.
+        known: learns the secrets that files hold, and takes secrets out of the API's texts.
+        offset: seconds kept back from the timeout that Prometheus announces, for the way back.
+        most_requests: to the API that may be under way at the same time.
+        wall_clock: Unix seconds.
+
+    Attributes:
+        own: the exporter's metrics about itself.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        known: KnownSecrets,
+        *,
+        offset: float = 0.5,
+        most_requests: int = MOST_REQUESTS,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._known = known
+        self._offset = offset
+        self._wall_clock = wall_clock
+        self._slots = asyncio.Semaphore(most_requests)
+        self._limits = SharedLimits()
+        self._members: dict[str, _Member] = {}
+        self.own = OwnMetrics(loaded=wall_clock())
+        self.replace(accounts)
+
+    def replace(self, accounts: Iterable[Account]) -> Changes:
+        """Serve these accounts from the next scrape on; those under way are not disturbed.
+
+        An account whose configuration is the same goes on as it is. One that changed keeps what is
+        counted about it, and the back-off that the API asked for.
+        """
+        old = {one.account.account_id: one for one in self._members.values()}
+        new = [self._member(account, old.get(account.account_id)) for account in accounts]
+        self._members = {one.account.name: one for one in new}
+        kept = [one for one in new if one.account.account_id in old]
+        changed = [one for one in kept if one is not old[one.account.account_id]]
+        gone = [one for one in old.values() if one not in new]
+        for member in gone:
+            member.client.close()
+        return Changes(
+            added=len(new) - len(kept), removed=len(old) - len(kept), changed=len(changed)
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the accounts, in the order of the configuration."""
+        return tuple(self._members)
+
+    def observed(self) -> tuple[Observed, ...]:
+        """What is known of each account without asking the API."""
+        return tuple(one.collector.observed for one in self._members.values())
+
+    async def scrape(self, timeout: float | None, name: str | None = None) -> Scrapes:
+        """List each account, or the one that is named, or wait for the listings under way.
+
+        Args:
+            timeout: seconds that Prometheus gives this scrape, where it says so.
+            name: of the only account that is wanted.
+
+        Raises:
+            KeyError: there is no account of this name.
+        """
+        wanted = tuple(self._members.values()) if name is None else (self._members[name],)
+        seconds = self._seconds(timeout)
+        accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
+        return Scrapes(
+            accounts=tuple(accounts),
+            telemetry=tuple(one.collector.telemetry.registry for one in wanted),
+            own=self.own if name is None else None,
+        )
+
+    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterator[bytes]:
+        """The exposition of these scrapes, as of now, in pieces; for any thread.
+
+        Args:
+            scrapes: of `scrape`.
+            form: the text format.
+            names: of the families or samples that are wanted; empty for all.
+        """
+        wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
+        registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
+        return render(wanted, Filtered(registries, names), form)
+
+    def stop(self, grace: float) -> None:
+        """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
+        for member in self._members.values():
+            member.collector.stop(grace)
+
+    def _families(self, scrapes: Scrapes) -> Iterator[Family]:
+        yield from families(scrapes.accounts, self._wall_clock())
+        if scrapes.own is not None:
+            yield from scrapes.own.families()
+
+    def _seconds(self, timeout: float | None) -> float | None:
+        if timeout is None:
+            return None
+        # A timeout shorter than the offset is halved: some answer is better than none.
+        return max(timeout - self._offset, timeout / 2)
+
+    # --- the parts of an account ---
+
+    def _member(self, account: Account, old: _Member | None) -> _Member:
+        if old is not None and old.account == account:
+            return old
+        telemetry = Telemetry(account.account_id) if old is None else old.collector.telemetry
+        pause = Pause(self._limits) if old is None else old.pause
+        client = Client(
+            _endpoint(account),
+            self._headers(account.credentials),
+            pause,
+            telemetry,
+            self._slots,
+            self._known.strike,
+        )
+        collector = AccountCollector(
+            account.account_id,
+            account.name,
+            _lister(client, collect_servers=account.collect_servers),
+            telemetry,
+            timeout=account.timeout,
+            cache_ttl=account.cache_ttl,
+            before=None if old is None else old.collector.observed,
+            wall_clock=self._wall_clock,
+        )
+        return _Member(account, collector, client, pause)
+
+    def _headers(self, credentials: Credentials) -> Headers:
+        if credentials.token is not None:
+            return token_headers(self._reader(credentials.token, "token"))
+        return key_headers(credentials.email, self._reader(credentials.key or Secret(), "key"))
+
+    def _reader(self, secret: Secret, kind: str) -> ReadSecret:
+        read = SecretReader(secret, kind, self._known.learn)
+        if secret.file:  # in a thread, since it may be on a file system that hangs
+            return partial(in_thread, read)
+
+        async def given() -> str:
+            return secret.text
+
+        return given
+
+
+def _endpoint(account: Account) -> Endpoint:
+    return Endpoint(
+        base_url=account.base_url,
+        account_id=account.account_id,
+        per_page=account.per_page,
+        parallel_pages=account.parallel_pages,
+        max_bytes=account.max_response_bytes,
+        route=Route(account.proxy_url, account.ca_file),
+    )
+
+
+def _lister(client: Client, *, collect_servers: bool) -> ListAccount:
+    lists = (PORTALS, SERVERS) if collect_servers else (PORTALS,)
+
+    async def list_account(deadline: Deadline) -> Inventory:
+        pages = [page for what in lists for page in await client.list_pages(what, deadline)]
+        return await in_thread(partial(build, pages))
+
+    return list_account

@@ -1,0 +1,369 @@
+"""One GET: bounded in time and in bytes, its failure told without a word of the credentials."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import logging
+import os
+import re
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol
+
+import msgspec
+import requests
+from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
+
+from exporter import __version__
+from exporter.cloudflare.connect import InFlight, InterruptibleAdapter
+from exporter.deadline import Deadline
+from exporter.errors import ListingError, Reason
+from exporter.logs import event
+
+LOG = logging.getLogger(__name__)
+
+USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
+PIECE = 1 << 20
+"""Bytes asked of the socket, or of the decompressor, at a time."""
+
+MOST_MEMBERS = 64
+"""Of one gzip body. The format allows any number, at 20 bytes each; servers send one."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer, whole.
+
+    Attributes:
+        status: the HTTP status.
+        headers: with case-insensitive names.
+        body: after decompression.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray
+
+
+class Observer(Protocol):
+    """Receives each request: for the metrics about the API."""
+
+    def request_done(
+        self, code: str, seconds: float, size: int, headers: Mapping[str, str]
+    ) -> None:
+        """A request ended.
+
+        Args:
+            code: the HTTP status, or ``error`` where no answer came.
+            seconds: from sending to the end of the body.
+            size: bytes of the body after decompression.
+            headers: of the answer; empty where none came.
+        """
+
+
+class Route(msgspec.Struct, frozen=True):
+    """How connections reach the API.
+
+    Attributes:
+        proxy_url: of an HTTP proxy. Where it is empty, ``HTTPS_PROXY``, ``HTTP_PROXY`` and
+            ``NO_PROXY`` say.
+        ca_file: certificate authorities. Where it is empty, ``REQUESTS_CA_BUNDLE``,
+            ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``, in this order, says.
+    """
+
+    proxy_url: str = ""
+    ca_file: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For a request, not for its session: the environment would win over that."""
+        proxies = {"http": self.proxy_url, "https": self.proxy_url} if self.proxy_url else None
+        return {"proxies": proxies, "verify": self.ca_file or None}
+
+
+class Fetcher:
+    """Sends requests one after the other over a kept connection; for one thread at a time.
+
+    Args:
+        max_bytes: the largest body that is taken, after decompression.
+        observer: receives each request.
+        route: of its connections.
+        redact: takes secrets out of a text and makes it presentable.
+    """
+
+    def __init__(
+        self, max_bytes: int, observer: Observer, route: Route, redact: Callable[[str], str]
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._observer = observer
+        self._options = route.options
+        self._redact = redact
+        self._in_flight = InFlight()
+        self._session = _Session()
+        adapter = InterruptibleAdapter(self._in_flight)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._is_whole = True
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the last request came to its end, so that the connection can be used again."""
+        return self._is_whole and not self._in_flight.interrupted
+
+    def begin(self) -> None:
+        """A request is about to be made, by whichever thread."""
+        self._is_whole = False
+
+    def interrupt(self) -> None:
+        """End the request under way, from another thread; the fetcher is of no use afterwards."""
+        self._in_flight.interrupt()
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        self._session.close()
+
+    def get(
+        self, url: str, params: Mapping[str, str | int], deadline: Deadline, auth: AuthBase
+    ) -> Answer:
+        """The answer to one GET, whatever its status; ``auth`` puts the credentials on it.
+
+        Raises:
+            ListingError: no whole answer came; the reason says why.
+        """
+        seen = _Seen()
+        try:
+            answer = self._get(url, params, deadline, auth, seen)
+        except ListingError:
+            raise
+        except Exception as problem:  # whatever a library raises, its account has failed
+            raise _failure(problem, deadline) from problem
+        finally:
+            self._in_flight.clear()
+            self._observer.request_done(seen.code, seen.seconds, seen.size, seen.headers)
+            event(
+                LOG,
+                logging.DEBUG,
+                "request",
+                url=url,
+                page=params.get("page"),
+                code=seen.code,
+                seconds=round(seen.seconds, 3),
+                bytes=seen.size,
+            )
+        self._is_whole = True
+        return answer
+
+    def _get(
+        self,
+        url: str,
+        params: Mapping[str, str | int],
+        deadline: Deadline,
+        auth: AuthBase,
+        seen: _Seen,
+    ) -> Answer:
+        if deadline.expired:  # requests would call a timeout of 0 a mistake of its caller
+            raise _timed_out()
+        with self._session.get(
+            url,
+            params=params,
+            auth=auth,  # as auth=, or a line in ~/.netrc would replace it
+            timeout=deadline.remaining,
+            stream=True,
+            allow_redirects=False,
+            **self._options,
+        ) as response:
+            seen.code, seen.headers = str(response.status_code), response.headers
+            body = bytearray()
+            for piece in self._pieces(response, deadline):
+                body += piece
+                seen.size = len(body)
+                if seen.size > self._max_bytes:
+                    raise _invalid(
+                        f"it is larger than --api.max-response-size allows ({self._max_bytes} bytes)"
+                    )
+            return Answer(response.status_code, response.headers, body)
+
+    def _pieces(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
+        """The decompressed body in pieces of bounded size."""
+        encoding = response.headers.get("Content-Encoding", "").strip()
+        raw = _raw_pieces(response, deadline)
+        if encoding.lower() in {"", "identity"}:
+            return raw
+        if encoding.lower() in {"gzip", "x-gzip"}:
+            return _decompressed(raw, deadline)
+        raise _invalid(f"it is compressed as {self._redact(encoding)!r}, which was not asked for")
+
+
+class _Session(requests.Session):
+    """A session that follows nothing and keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.verify = os.environ.get("SSL_CERT_FILE") or True
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        # What the decompressor can bound in memory; nothing else is asked for.
+        self.headers.update(
+            {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        )
+
+    def get_redirect_target(self, _resp: requests.Response) -> None:
+        """None: `requests` parses where a redirect leads, and reads its body, even if told not to.
+
+        It follows an address with a malformed host or encoding into an exception of any kind.
+        """
+        return
+
+
+class _Seen:
+    """What became of a request, for the observer, also when it fails half-way."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._start = clock()
+        self.code = "error"
+        self.size = 0
+        self.headers: Mapping[str, str] = CaseInsensitiveDict()
+
+    @property
+    def seconds(self) -> float:
+        return self._clock() - self._start
+
+
+# --- the body ----------------------------------------------------------------------------------
+
+
+def _raw_pieces(response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
+    while piece := response.raw.read1(PIECE, decode_content=False):
+        if deadline.expired:
+            raise _timed_out()
+        yield piece
+    expected = response.raw.length_remaining
+    if expected:
+        raise ListingError(
+            Reason.CONNECTION, f"the body ended {expected} bytes too early", transient=True
+        )
+
+
+def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
+    """Gunzips without ever holding more than a piece: a bomb is noticed, not built."""
+    members = 0
+    decoder = None
+    for piece in pieces:
+        pending = piece
+        while pending:
+            if decoder is None or decoder.eof:
+                members += 1
+                decoder = zlib.decompressobj(wbits=31)
+            if members > MOST_MEMBERS:
+                raise _invalid("its gzip has too many members")
+            if deadline.expired:
+                raise _timed_out()
+            try:
+                yield decoder.decompress(pending, PIECE)
+            except zlib.error as problem:
+                raise _invalid("it is not the gzip that its header says") from problem
+            pending = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    if decoder is not None and not decoder.eof:
+        raise _invalid("its gzip ends too early")
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
+_PROXY_AUTHENTICATION_REQUIRED = 407
+
+_HINT_CERTIFICATE = (
+    "if a proxy in between inspects TLS, name its authority with ca_file or SSL_CERT_FILE; "
+    "check this machine's clock as well"
+)
+_HINT_NAME = "check DNS on this machine, and the host in CLOUDFLARE_BASE_URL or the proxy's URL"
+_HINT_REFUSED = (
+    "nothing listens at that address and port, or a firewall rejects it; check "
+    "CLOUDFLARE_BASE_URL and the proxy's URL"
+)
+_HINT_DESCRIPTORS = (
+    "the limit of open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
+)
+_HINT_PROXY_LOGIN = "check the user and the password in the proxy's URL"
+
+
+def _timed_out() -> ListingError:
+    return ListingError(Reason.TIMEOUT, "the API did not answer in time")
+
+
+def _invalid(problem: str) -> ListingError:
+    return ListingError(Reason.INVALID_RESPONSE, f"the answer cannot be read: {problem}")
+
+
+def _failure(problem: Exception, deadline: Deadline) -> ListingError:
+    """The account's failure that an exception of a library means."""
+    errors = tuple(_chain(problem))
+    if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
+        return _timed_out()
+    if no_descriptor_left(errors):
+        return _connection("too many open files", _HINT_DESCRIPTORS)
+    for error in errors:
+        found = _named(error)
+        if found is not None:
+            return _connection(*found)
+    if any(isinstance(one, HTTPError | http.client.HTTPException) for one in errors):
+        return _connection("the answer is not HTTP, or was cut off", None)
+    return ListingError.internal(problem)
+
+
+def _connection(cause: str, hint: str | None) -> ListingError:
+    return ListingError(
+        Reason.CONNECTION, f"no answer from the API: {cause}", transient=True, hint=hint
+    )
+
+
+def _named(error: BaseException) -> tuple[str, str | None] | None:
+    """What failed, in words that hold no URL and no header, and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})", _HINT_CERTIFICATE
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or 'no reason given'})", None
+    if isinstance(error, socket.gaierror):
+        return f"its name cannot be resolved ({error.strerror})", _HINT_NAME
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused", _HINT_REFUSED
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        return error.strerror.lower(), None
+    tunnel = _TUNNEL.search(str(error)) if type(error) is OSError else None
+    if tunnel is None:
+        return None
+    refused = int(tunnel[1]) == _PROXY_AUTHENTICATION_REQUIRED
+    return f"the proxy answered HTTP {tunnel[1]}", _HINT_PROXY_LOGIN if refused else None
+
+
+def no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
+    """Whether the limit of open files is behind it: name lookups fail of it in other words."""
+    if any(isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in errors):
+        return True
+    if not any(isinstance(one, socket.gaierror) for one in errors):
+        return False
+    try:
+        os.close(os.dup(0))
+    except OSError as problem:
+        return problem.errno in {errno.EMFILE, errno.ENFILE}
+    return False
+
+
+def _chain(problem: BaseException) -> Iterator[BaseException]:
+    """The error and all that it wraps: as cause, as context, or among its arguments."""
+    seen: list[BaseException] = []
+    waiting = [problem]
+    while waiting:
+        error = waiting.pop(0)
+        if error in seen:
+            continue
+        seen.append(error)
+        yield error
+        inner = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
+        waiting.extend(item for item in inner if isinstance(item, BaseException))
