@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import random
 import select
 import socket
 import ssl
@@ -172,14 +173,15 @@ def test_a_scrape_gets_through_a_crowd_of_bad_clients_that_costs_little(
         f'  static_configs: [{{targets: ["127.0.0.1:{exporter.port}"]}}]\n'
     )
     eventually(lambda: prometheus.query("up == 1"), "first scrape")
-    scrapes = 0
+    scrapes = added = 0
     with BadClients(exporter.port) as crowd:
         while crowd.held == IDLE + DRIPPING:
             seconds, got = curl(exporter.port, authority)
             scrapes += 1
             assert seconds < DEADLINE
             assert abs(got - size) < size / 100
-            assert exporter.memory - memory < MOST_MEMORY
+            added = max(added, exporter.memory - memory)
+            assert added < MOST_MEMORY
             assert exporter.status("Threads") - threads <= MOST_THREADS
         assert scrapes > 3
         eventually(lambda: crowd.held == 0, "clients cut off", within=15)
@@ -307,7 +309,8 @@ def refuses(port: int) -> bool:
 
 
 def test_answers_that_need_too_much_memory_cut_the_oldest_reader_off() -> None:
-    source = Source(b"x" * 8_000_000)  # more than the kernel's buffers take
+    # More than the kernel's buffers take, and as much when it is compressed.
+    source = Source(random.Random(8).randbytes(8_000_000))
     with site(source, most_bytes=20_000_000) as served, ExitStack() as cleanup:
         readers = [cleanup.enter_context(served.connect()) for _ in range(4)]
         for number, reader in enumerate(readers, start=1):

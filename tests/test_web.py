@@ -593,7 +593,7 @@ def test_a_reader_that_is_slow_but_reads_gets_everything(
         received = 0
         began = time.monotonic()
         while received < len(BIG) * 3:
-            piece = connection.recv(PIECE, socket.MSG_WAITALL)
+            piece = connection.recv(65536, socket.MSG_WAITALL)
             assert piece, f"cut off after {received} bytes"
             received += len(piece)
             if time.monotonic() - began < 2:

@@ -265,18 +265,23 @@ class App(Generic[S]):
         form = choose_format(request.header("Accept"))
         pieces = self._source.expose(scrape, form, request.query("name[]"))
         headers: tuple[tuple[str, str], ...] = (("Vary", "Accept, Accept-Encoding"),)
+        body, size = _packed(pieces)
         if accepts_gzip(request.header("Accept-Encoding")):
-            body = _compressed(pieces)
-            headers = (*headers, ("Content-Encoding", "gzip"))
-        else:
-            body = b"".join(pieces)
-        return Response(200, body, form.content_type, headers)
+            packed = (*headers, ("Content-Encoding", "gzip"))
+            return Response(200, body, form.content_type, packed)
+        return Response(200, body, form.content_type, headers, unpacked_size=size)
 
 
-def _compressed(pieces: Iterable[bytes]) -> bytes:
-    """Gzip of all pieces; none of them is kept, so that a large text is never held whole."""
+def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
+    """Gzip of all pieces, and their bytes; a large text is never held whole."""
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
-    return b"".join((*map(packer.compress, pieces), packer.flush()))
+    size = 0
+    packed = bytearray()
+    for piece in pieces:
+        size += len(piece)
+        packed += packer.compress(piece)
+    packed += packer.flush()
+    return bytes(packed), size
 
 
 class _UnknownAccountError(Exception):

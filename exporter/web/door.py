@@ -7,7 +7,7 @@ that never ends it costs others nothing. Before the first byte not even memory i
 from __future__ import annotations
 
 import asyncio
-import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +19,16 @@ _NOT_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Content-Length: 36\r\nConnection: close\r\n\r\nthis port speaks https and not http\n"
 )
+
+
+class _Encryption(SSLProtocol):
+    """asyncio's TLS, with less memory set aside for each connection than its 256 KiB.
+
+    `asyncio.loop.start_tls` would do, if it let one choose.
+    """
+
+    max_size = 16 * 1024
+    """Bytes that are read at a time: a record of TLS, and more than a scrape's request."""
 
 
 class Door(asyncio.Protocol):
@@ -45,8 +55,6 @@ class Door(asyncio.Protocol):
         self._crowd = crowd
         self._doors = doors
         self._timeout = timeout
-        self._early: list[bytes] = []
-        self._shaking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first byte."""
@@ -61,16 +69,16 @@ class Door(asyncio.Protocol):
         self._alarm = asyncio.get_running_loop().call_later(self._timeout, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Shake hands, or keep what comes at the handshake's very end."""
-        if self._shaking is not None:
-            self._early.append(data)
-        elif data[0] == _HANDSHAKE:
-            self._alarm.cancel()
-            self._transport.pause_reading()
-            self._shaking = asyncio.get_running_loop().create_task(self._shake(data))
-        else:
+        """Begin to shake hands; what comes next goes to the encryption."""
+        if data[0] != _HANDSHAKE:
             self._transport.write(_NOT_TLS)
             self._transport.close()
+            return
+        self._alarm.cancel()
+        encryption = self._encryption()
+        self._transport.set_protocol(encryption)
+        encryption.connection_made(self._transport)
+        _feed(encryption, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer has gone."""
@@ -83,41 +91,32 @@ class Door(asyncio.Protocol):
 
     shutdown = evict
 
-    async def _shake(self, hello: bytes) -> None:
+    def _encryption(self) -> _Encryption:
         loop = asyncio.get_running_loop()
-        shaking = loop.create_task(
-            loop.start_tls(
-                self._transport,
-                self,
-                self._tls.context,
-                server_side=True,
-                ssl_handshake_timeout=self._timeout,
-            )
+        ended: asyncio.Future[None] = loop.create_future()
+        ended.add_done_callback(self._handshake_ended)
+        return _Encryption(
+            loop,
+            _Threshold(self._hand_over),
+            self._tls.context,
+            ended,
+            server_side=True,
+            ssl_handshake_timeout=self._timeout,  # type: ignore[arg-type] # any number will do
         )
-        # One turn of the loop later the transport has its new protocol, which is begun in the
-        # next one: what has been read already goes there right after that.
-        await asyncio.sleep(0)
-        loop.call_soon(_feed, self._transport, hello)
-        try:
-            encrypted = await shaking
-        except (OSError, ssl.CertificateError):
-            self._transport.abort()
-            self._leave()
-            return
-        self._hand_over(encrypted)
 
-    def _hand_over(self, encrypted: asyncio.Transport | None) -> None:
+    def _handshake_ended(self, ended: asyncio.Future[None]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # a peer's failure is nobody's concern here
         self._leave()
-        if encrypted is None or encrypted.is_closing():
-            return
+
+    def _hand_over(self, encrypted: asyncio.Transport) -> None:
+        self._leave()
         if not self._tls.admits(encrypted.get_extra_info("peercert")):
             encrypted.abort()
             return
         http = self._http()
         encrypted.set_protocol(http)
         http.connection_made(encrypted)
-        if self._early:
-            http.data_received(b"".join(self._early))
 
     def _leave(self) -> None:
         self._alarm.cancel()
@@ -125,11 +124,20 @@ class Door(asyncio.Protocol):
         self._crowd.forget(self)
 
 
-def _feed(transport: asyncio.Transport, data: bytes) -> None:
-    """Hand the transport's new protocol what the old one has read."""
-    protocol = transport.get_protocol()
-    if not isinstance(protocol, asyncio.BufferedProtocol) or transport.is_closing():
-        return
+class _Threshold(asyncio.Protocol):
+    """What the encryption calls at the end of a good handshake, before the first byte within."""
+
+    def __init__(self, enter: Callable[[asyncio.Transport], None]) -> None:
+        self._enter = enter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Leave the rest to another protocol."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
+        self._enter(transport)
+
+
+def _feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Hand it what the transport has read before it was there."""
     rest = memoryview(data)
     while rest:
         buffer = memoryview(protocol.get_buffer(len(rest)))
