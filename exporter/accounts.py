@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import msgspec
 from prometheus_client.registry import Collector
 
-from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint
+from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Shared
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
 from exporter.cloudflare.pause import Pause, SharedLimits
@@ -45,6 +45,11 @@ class Scrapes(msgspec.Struct, frozen=True):
     accounts: tuple[Scrape, ...]
     telemetry: tuple[Collector, ...]
     own: OwnMetrics | None
+
+    @property
+    def identity(self) -> object:
+        """Equal for scrapes that got the same listings, as long as they are in memory."""
+        return (self.own is None, *map(id, self.accounts))
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -90,7 +95,7 @@ class Accounts:
         self._known = known
         self._offset = offset
         self._wall_clock = wall_clock
-        self._slots = asyncio.Semaphore(most_requests)
+        self._shared = Shared(asyncio.Semaphore(most_requests), known.strike)
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
         self.own = OwnMetrics(loaded=wall_clock())
@@ -123,18 +128,18 @@ class Accounts:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
 
-    async def scrape(self, timeout: float | None, name: str | None = None) -> Scrapes:
+    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
         """List each account, or the one that is named, or wait for the listings under way.
 
         Args:
-            timeout: seconds that Prometheus gives this scrape, where it says so.
+            announced: seconds after which Prometheus gives this scrape up, where it says so.
             name: of the only account that is wanted.
 
         Raises:
             KeyError: there is no account of this name.
         """
         wanted = tuple(self._members.values()) if name is None else (self._members[name],)
-        seconds = self._seconds(timeout)
+        seconds = self._seconds(announced)
         accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
         return Scrapes(
             accounts=tuple(accounts),
@@ -164,11 +169,11 @@ class Accounts:
         if scrapes.own is not None:
             yield from scrapes.own.families()
 
-    def _seconds(self, timeout: float | None) -> float | None:
-        if timeout is None:
+    def _seconds(self, announced: float | None) -> float | None:
+        if announced is None:
             return None
         # A timeout shorter than the offset is halved: some answer is better than none.
-        return max(timeout - self._offset, timeout / 2)
+        return max(announced - self._offset, announced / 2)
 
     # --- the parts of an account ---
 
@@ -182,8 +187,7 @@ class Accounts:
             self._headers(account.credentials),
             pause,
             telemetry,
-            self._slots,
-            self._known.strike,
+            self._shared,
         )
         collector = AccountCollector(
             account.account_id,

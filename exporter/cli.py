@@ -1,29 +1,43 @@
-"""The command ``cloudflare-mcp-exporter``."""
+"""The command ``cloudflare-mcp-exporter``: puts the parts together and runs them."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
+import signal
+import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.assembly import Parts
+from exporter import __version__
+from exporter.accounts import Accounts
+from exporter.commands import check, expose_once, write
 from exporter.errors import SettingsError
-from exporter.logs import KnownSecrets, configure
+from exporter.logs import KnownSecrets, configure, event
 from exporter.memory import return_large_blocks
-from exporter.oneshot import expose_once
 from exporter.reload import Reloader
-from exporter.selftest import check
-from exporter.serving import serve, web_config_file
 from exporter.settings import Account, Credentials, Secret, Settings, load
+from exporter.web.app import App
+from exporter.web.guard import OPEN
+from exporter.web.server import Server
+from exporter.web.site import Site
+from exporter.web.sockets import handed_over, listen
+from exporter.web.systemd import Notifier
 
+if TYPE_CHECKING:
+    from exporter.web.webconfig import WebConfigFile
 
-def entry_point() -> None:
-    """What the installed command and ``python -m exporter`` call."""
-    sys.exit(main(sys.argv[1:], os.environ))
+LOG = logging.getLogger("exporter")
+
+GRACE = 2.0
+"""Seconds that listings under way have after SIGTERM; half of what Docker leaves a container."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -39,28 +53,134 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         known = KnownSecrets(settings.secrets)
         configure(settings.log_level, settings.log_format, known)
         if settings.config_check:
-            sys.stdout.write(_verdict(settings))
+            write(sys.stdout.buffer, _verdict(settings))
             return 0
         with _demo(settings) as effective:
             known.hold(effective.secrets)
-            return _run(effective, known, argv, environ)
+            # The demo's account is not written anywhere.
+            again = (lambda: effective) if settings.demo else partial(load, argv, environ)
+            return asyncio.run(_run(effective, known, again, environ))
     except SettingsError as problem:
         sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
         return 2
 
 
-def _run(
-    settings: Settings, known: KnownSecrets, argv: Sequence[str], environ: Mapping[str, str]
+async def _run(
+    settings: Settings,
+    known: KnownSecrets,
+    load_again: Callable[[], Settings],
+    environ: Mapping[str, str],
 ) -> int:
-    parts = Parts(settings, known.learn)
+    accounts = Accounts(settings.accounts, known, offset=settings.scrape_timeout_offset)
     if settings.once:
-        return expose_once(parts.service, settings.textfile, sys.stdout)
+        return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
-        return check(parts.service, settings.check_format, sys.stdout)
-    # The demo's account is not written anywhere.
-    reload = (lambda: settings) if settings.demo else partial(load, argv, environ)
-    serve(settings, parts, Reloader(reload, settings, parts, known), environ)
+        return await check(accounts, settings.check_format, sys.stdout.buffer)
+    await _serve(settings, accounts, Reloader(load_again, settings, accounts, known), environ)
     return 0
+
+
+# --- serving -----------------------------------------------------------------------------------
+
+
+async def _serve(
+    settings: Settings, accounts: Accounts, reloader: Reloader, environ: Mapping[str, str]
+) -> None:
+    notifier = Notifier(environ, os.getpid())
+    web = web_config_file(settings.web_config_file) if settings.web_config_file else None
+    control = _Control(reloader, notifier)
+    app = App(
+        accounts,
+        telemetry_path=settings.telemetry_path,
+        control=control,
+        lifecycle=settings.enable_lifecycle,
+        site=Site(settings.route_prefix, settings.external_url),
+        max_requests=settings.max_requests,
+        guard=web.guard if web else lambda: OPEN,
+    )
+    server = Server(
+        app,
+        _sockets(settings, environ),
+        on_stop=lambda: accounts.stop(GRACE),
+        tls=web.tls if web else lambda: None,
+        notifier=notifier,
+    )
+    _announce(settings, server)
+    reloading = _reload_on_hangup(control.reload)
+    await server.serve()
+    reloading.cancel()
+    event(LOG, logging.INFO, "stopped")
+
+
+class _Control:
+    """The reloader, with systemd kept informed."""
+
+    def __init__(self, reloader: Reloader, notifier: Notifier) -> None:
+        self._reloader = reloader
+        self._notifier = notifier
+        self.effective_config = reloader.effective_config
+
+    async def reload(self) -> str | None:
+        with self._notifier.reloading():
+            return await self._reloader.reload()
+
+
+def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+    """Reload whenever SIGHUP arrives, once for those that arrive meanwhile."""
+    hangup = asyncio.Event()
+
+    async def answer() -> None:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            await reload()
+
+    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+        # See exporter.__main__.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    return asyncio.get_running_loop().create_task(answer())
+
+
+def web_config_file(name: str) -> WebConfigFile:
+    """TLS and users of this file; raises as `WebConfigFile` does."""
+    # Here, since YAML costs a megabyte that only those who have such a file should pay.
+    from exporter.web.webconfig import WebConfigFile  # noqa: PLC0415
+
+    return WebConfigFile(name)
+
+
+def _sockets(settings: Settings, environ: Mapping[str, str]) -> list[socket.socket]:
+    if settings.systemd_socket:
+        return handed_over(environ)
+    return listen(settings.listen_addresses)
+
+
+def _announce(settings: Settings, server: Server) -> None:
+    path = settings.route_prefix + settings.telemetry_path
+    event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
+    for notice in settings.notices:
+        event(LOG, logging.WARNING, notice)
+    for url in server.urls:
+        event(LOG, logging.INFO, "listening", url=url if url.startswith("unix:") else url + path)
+    if settings.demo and server.urls[0].startswith("http"):
+        page = f"{server.urls[0]}{settings.route_prefix}/"
+        write(sys.stdout.buffer, _welcome(page, server.urls[0] + path))
+
+
+def _welcome(page: str, metrics: str) -> str:
+    return f"""
+A simulated account is being watched; its servers will fail and recover over ten minutes.
+
+  page      {page}
+  metrics   {metrics}
+  try       curl -s {metrics} | grep server_error
+  stop      Ctrl-C
+
+"""
+
+
+# --- other modes -------------------------------------------------------------------------------
 
 
 @contextmanager

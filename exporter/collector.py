@@ -147,12 +147,14 @@ class AccountCollector:
 
     async def _run(self, listing: _Listing) -> Scrape:
         """The listing's task: returns, whatever happens to it."""
+        inventory = failure = None
         try:
-            scrape = self._outcome(listing.age, inventory=await self._list(listing))
-        except ListingError as failure:
-            scrape = self._outcome(listing.age, failure=failure)
+            inventory = await self._list(listing)
+        except ListingError as problem:
+            failure = problem
         except Exception as problem:  # noqa: BLE001 - see the top of this file
-            scrape = self._outcome(listing.age, failure=ListingError.internal(problem))
+            failure = ListingError.internal(problem)
+        scrape = self._outcome(listing.age, inventory=inventory, failure=failure)
         self._note(scrape)
         return scrape
 

@@ -41,9 +41,7 @@ HINTS: dict[Reason, str] = {
         "raise --scrape.timeout together with the job's scrape_timeout, or look for a slow "
         "network or proxy between here and the API"
     ),
-    Reason.CONNECTION: (
-        "check the network, the firewall and any proxy between here and the API"
-    ),
+    Reason.CONNECTION: ("check the network, the firewall and any proxy between here and the API"),
     Reason.UPSTREAM_5XX: "the API itself fails; see the provider's status page",
     Reason.UPSTREAM_4XX: "the API refuses the request; check --api.per-page and the base URL",
     Reason.API_ERROR: "the API answered success: false; its code and text are in this line",

@@ -71,9 +71,7 @@ class ListingLog:
                 )
         for note in sorted(inventory.notes):
             if self._is_new(note):
-                event(
-                    LOG, logging.WARNING, "unknown value", account=self._account, note=note
-                )
+                event(LOG, logging.WARNING, "unknown value", account=self._account, note=note)
 
     def _is_new(self, thing: object) -> bool:
         if thing in self._named or len(self._named) >= MOST_NAMED:

@@ -7,8 +7,6 @@ thread; both together nearly double the peak and keep it. Elsewhere that part do
 
 from __future__ import annotations
 
-import ctypes
-
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
 """Numbers of glibc's ``mallopt``, from ``malloc.h``."""
@@ -20,8 +18,10 @@ LARGE = 4 << 20
 def return_large_blocks() -> None:
     """Set it up for this process, where the C library is glibc."""
     try:
+        import ctypes  # noqa: PLC0415 - some builds of Python lack it
+
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
+    except (AttributeError, ImportError, OSError):
         return
     mallopt(M_MMAP_THRESHOLD, LARGE)
     mallopt(M_ARENA_MAX, 2)

@@ -14,16 +14,25 @@ from typing import Any
 import pytest
 import requests
 
-from exporter.budget import Budget
+from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
-from exporter.metrics.own import OwnMetrics
 from exporter.model import Inventory
-from exporter.service import Service
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, eventually, listing, portal, refusal
-from serving import collector_of, service_of, serving
-from watching import ACCOUNT_ID, TOKEN, exposed, failures, scrape, service_for, value
+from serving import Listed, serving
+from watching import (
+    ACCOUNT_ID,
+    TOKEN,
+    accounts_for,
+    begin,
+    exposed,
+    failures,
+    samples,
+    scrape,
+    stop,
+    value,
+)
 
 WHOLE = answer(listing([portal("a")]))
 
@@ -67,14 +76,14 @@ def replies(*sent: bytes) -> Handler:
 def test_fifty_scrapes_at_once_make_one_listing() -> None:
     held = Held()
     with held.api as api, ThreadPoolExecutor(50) as scrapers:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         together = threading.Barrier(50)
 
-        def begin(_: int) -> Any:
+        def begin_together(_: int) -> Any:
             together.wait(10)
-            return service.begin(None)
+            return begin(service)
 
-        begun = list(scrapers.map(begin, range(50)))
+        begun = list(scrapers.map(begin_together, range(50)))
         held.release()
         texts = [exposed(service, future) for future in begun]
         assert len(api.heads) == 1
@@ -86,7 +95,7 @@ def test_fifty_scrapes_over_http_join_the_listing_under_way_each_with_its_own_ti
     held = Held()
     with (
         held.api as api,
-        serving(service_for(api.base_url, "--scrape.timeout=30")) as url,
+        serving(accounts_for(api.base_url, "--scrape.timeout=30")) as url,
         ThreadPoolExecutor(51) as scrapers,
     ):
         patient = scrapers.submit(get, f"{url}/metrics", 30.0)
@@ -102,7 +111,7 @@ def test_fifty_scrapes_over_http_join_the_listing_under_way_each_with_its_own_ti
 
 def test_a_scrape_after_the_other_lists_anew() -> None:
     with RawServer(replies(WHOLE, answer(listing([])))) as api:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         assert value(scrape(service), "cloudflare_mcp_portals") == 1
         assert value(scrape(service), "cloudflare_mcp_portals") == 0
 
@@ -113,32 +122,33 @@ def test_a_scrape_with_less_time_joins_and_gives_up_in_time_while_the_other_goes
     caplog.set_level(logging.INFO)
     held = Held()
     with held.api as api:
-        service = service_for(api.base_url, "--scrape.timeout=20")
-        patient = service.begin(None)
+        service = accounts_for(api.base_url, "--scrape.timeout=20")
+        patient = begin(service)
         assert eventually(held.asked)
         start = time.monotonic()
-        impatient = service.begin(1.0)
+        impatient = begin(service, 1.0)
         text = exposed(service, impatient)
         assert time.monotonic() - start < 3
         assert value(text, "cloudflare_mcp_up") == 0
-        assert failures(text) == {"timeout": 1}
+        assert failures(text) == {}, "nobody's failure"
         assert not patient.done()
         held.release()
         text = exposed(service, patient)
         assert len(api.heads) == 1
     assert value(text, "cloudflare_mcp_up") == 1
-    assert failures(text) == {"timeout": 1}, "the listing itself did not fail"
-    assert [record.message for record in caplog.records] == ["listing works"], (
-        "one scrape's impatience says nothing of the account"
-    )
+    assert failures(text) == {}
+    assert [record.message for record in caplog.records] == [
+        "scrape ended before the listing",
+        "listing works",
+    ]
 
 
 def test_a_scrape_with_less_time_gets_the_listing_that_ends_in_time() -> None:
     held = Held()
     with held.api as api:
-        service = service_for(api.base_url, "--scrape.timeout=20")
-        first = service.begin(None)
-        joined = service.begin(10.0)
+        service = accounts_for(api.base_url, "--scrape.timeout=20")
+        first = begin(service)
+        joined = begin(service, 10.0)
         held.release()
         assert value(exposed(service, joined), "cloudflare_mcp_up") == 1
         assert value(exposed(service, first), "cloudflare_mcp_up") == 1
@@ -148,7 +158,7 @@ def test_a_scrape_with_less_time_gets_the_listing_that_ends_in_time() -> None:
 def test_a_scrape_after_one_that_ran_out_lists_anew() -> None:
     held = Held()
     with held.api as api:
-        service = service_for(api.base_url, "--scrape.timeout=1")
+        service = accounts_for(api.base_url, "--scrape.timeout=1")
         assert failures(scrape(service)) == {"timeout": 1}
         held.release()
         assert value(scrape(service), "cloudflare_mcp_up") == 1
@@ -163,7 +173,7 @@ def test_while_the_api_hangs_all_that_is_no_scrape_is_answered(path: str) -> Non
     held = Held()
     with (
         held.api as api,
-        serving(service_for(api.base_url, "--scrape.timeout=20")) as url,
+        serving(accounts_for(api.base_url, "--scrape.timeout=20")) as url,
         ThreadPoolExecutor(5) as scrapers,
     ):
         scrapes = [scrapers.submit(get, f"{url}/metrics", 30.0) for _ in range(5)]
@@ -175,7 +185,7 @@ def test_while_the_api_hangs_all_that_is_no_scrape_is_answered(path: str) -> Non
 
 
 def test_assembling_and_serving_calls_nothing_until_a_scrape() -> None:
-    with RawServer(replies(WHOLE)) as api, serving(service_for(api.base_url)) as url:
+    with RawServer(replies(WHOLE)) as api, serving(accounts_for(api.base_url)) as url:
         for path in ("/", "/-/healthy", "/-/ready", "/nothing"):
             get(f"{url}{path}")
         assert api.heads == []
@@ -186,24 +196,31 @@ def test_assembling_and_serving_calls_nothing_until_a_scrape() -> None:
 # --- bugs --------------------------------------------------------------------------------------
 
 
-def test_a_bug_is_a_500_and_a_log_line_and_the_next_scrape_works(
+def test_a_bug_is_the_failure_of_its_account_and_the_next_scrape_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     outcomes: list[Callable[[], Inventory]] = [_bug, Inventory]
 
-    def list_account(_: Budget) -> Inventory:
+    async def list_account(_: Deadline) -> Inventory:
         return outcomes.pop(0)()
 
-    with serving(service_of(collector_of(list_account))) as url:
+    with caplog.at_level(logging.DEBUG), serving(Listed(list_account)) as url:
         first = get(f"{url}/metrics")
-        assert first.status_code == 500
-        assert "a bug" not in first.text
         second = get(f"{url}/metrics")
+    assert (first.status_code, value(first.text, "cloudflare_mcp_up")) == (200, 0)
+    assert failures(first.text) == {"internal": 1}
+    assert "a bug" not in first.text
     (line,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
-    assert line.exc_info is not None
-    assert str(line.exc_info[1]) == "a bug"
-    assert second.status_code == 200
-    assert value(second.text, "cloudflare_mcp_up") == 1
+    assert line.exc_info is None
+    assert fields(line)["error"] == "internal error while listing (RuntimeError)"
+    (trace,) = [one for one in caplog.records if one.getMessage() == "traceback"]
+    assert trace.levelno == logging.DEBUG
+    assert "a bug" in caplog.text
+    assert (second.status_code, value(second.text, "cloudflare_mcp_up")) == (200, 1)
+
+
+async def _empty(_: Deadline) -> Inventory:
+    return Inventory()
 
 
 def _bug() -> Inventory:
@@ -222,13 +239,13 @@ def test_a_failed_listing_leaves_the_last_success_and_no_series_of_the_account()
         Inventory(),
     ]
 
-    def list_account(_: Budget) -> Inventory:
+    async def list_account(_: Deadline) -> Inventory:
         outcome = outcomes.pop(0)
         if isinstance(outcome, ListingError):
             raise outcome
         return outcome
 
-    service = service_of(collector_of(list_account, wall_clock=lambda: float(next(clock))))
+    service = Listed(list_account, wall_clock=lambda: float(next(clock)))
     seen = [scrape(service) for _ in range(4)]
     assert [value(text, "cloudflare_mcp_up") for text in seen] == [0, 1, 0, 1]
     last = [value(text, "cloudflare_mcp_last_success_timestamp_seconds") for text in seen]
@@ -253,19 +270,19 @@ def test_a_change_of_state_is_logged_once_and_not_once_a_scrape(
     missing, refused = answer(refusal(7003), "404 Not Found"), answer(refusal(1234))
     sent = [WHOLE, WHOLE, missing, missing, missing, refused, refused, WHOLE, WHOLE, missing]
     with RawServer(replies(*sent)) as api, caplog.at_level(logging.INFO):
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         for _ in sent:
             scrape(service)
     logged = [
         (record.getMessage(), fields(record).get("reason"))
         for record in caplog.records
-        if record.name == "exporter.journal"
+        if record.name == "exporter.listing_log"
     ]
     assert logged == [
         ("listing works", None),
         ("listing failed", "not_found"),
         ("listing failed", "api_error"),
-        ("listing works again", None),
+        ("listing recovered", None),
         ("listing failed", "not_found"),
     ]
 
@@ -283,7 +300,7 @@ def test_the_log_names_the_permission_or_the_setting_at_fault(
     reason: str, sent: bytes, hint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RawServer(replies(sent)) as api, caplog.at_level(logging.INFO):
-        scrape(service_for(api.base_url))
+        scrape(accounts_for(api.base_url))
     (line,) = [fields(one) for one in caplog.records if one.getMessage() == "listing failed"]
     assert line["reason"] == reason
     assert hint in line["hint"]
@@ -295,11 +312,11 @@ def test_the_log_names_the_permission_or_the_setting_at_fault(
 def test_stopping_cuts_a_listing_short_and_answers_those_who_wait() -> None:
     held = Held()
     with held.api as api:
-        service = service_for(api.base_url, "--scrape.timeout=30")
-        future = service.begin(None)
+        service = accounts_for(api.base_url, "--scrape.timeout=30")
+        future = begin(service)
         assert eventually(held.asked)
         start = time.monotonic()
-        service.stop(0.2)
+        stop(service, 0.2)
         text = exposed(service, future)
         took = time.monotonic() - start
     assert 0.2 <= took < 3
@@ -309,16 +326,16 @@ def test_stopping_cuts_a_listing_short_and_answers_those_who_wait() -> None:
 def test_a_listing_that_ends_within_the_grace_is_whole() -> None:
     held = Held()
     with held.api as api:
-        service = service_for(api.base_url)
-        future = service.begin(None)
-        service.stop(5)
+        service = accounts_for(api.base_url)
+        future = begin(service)
+        stop(service, 5)
         held.release()
         assert value(exposed(service, future), "cloudflare_mcp_up") == 1
 
 
 def test_stopping_without_a_listing_is_nothing() -> None:
-    service = service_of(collector_of(lambda _: Inventory()))
-    service.stop(0.0)
+    service = Listed(_empty)
+    stop(service, 0.0)
     assert value(scrape(service), "cloudflare_mcp_up") == 1
 
 
@@ -354,30 +371,25 @@ def test_the_command_starts_and_stays_up_while_the_api_is_down_and_sees_it_come_
     with simulator:
         assert value(get(f"{exporter.url}/metrics").text, "cloudflare_mcp_up") == 1
     assert exporter.log.count("listing failed") == 1
-    assert exporter.log.count("listing works again") == 1
+    assert exporter.log.count("listing recovered") == 1
 
 
 def test_a_bug_met_in_one_account_costs_the_others_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(budget: Budget) -> Inventory:
+    async def broken(_: Deadline) -> Inventory:
         raise RuntimeError("a bug")
 
-    service = Service(
-        {"broken": collector_of(broken), "sound": collector_of(lambda _: Inventory())},
-        OwnMetrics(loaded=0.0),
-        timeout=9.0,
-        offset=0.5,
-    )
-    ups = [line for line in scrape(service).splitlines() if line.startswith("cloudflare_mcp_up{")]
-    assert ups == [f'cloudflare_mcp_up{{account_id="{ACCOUNT_ID}"}} 1.0'], "the sound one alone"
-    assert [record.message for record in caplog.records] == ["listing has a fault of the exporter"]
+    text = scrape(Listed(broken, _empty))
+    ups = {value for (name, _), value in samples(text).items() if name == "cloudflare_mcp_up"}
+    assert ups == {0, 1}
+    assert [record.message for record in caplog.records] == ["listing failed"]
 
 
 def test_each_request_is_a_line_at_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with RawServer(lambda peer, _: peer.sendall(WHOLE)) as api:
-        scrape(service_for(api.base_url))
+        scrape(accounts_for(api.base_url))
     [line] = [record for record in caplog.records if record.message == "request"]
     fields = vars(line)["fields"]
     assert fields["url"].endswith("/access/ai-controls/mcp/portals")

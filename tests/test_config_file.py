@@ -22,12 +22,11 @@ from hypothesis import given
 from hypothesis import settings as tried_with
 from hypothesis import strategies as st
 
-from exporter.assembly import assemble
 from exporter.errors import SettingsError
 from exporter.settings import Account, Credentials, Listing, Secret, Settings, load
 from processes import ROOT, bare_environment
 from rawserver import RawServer, answer, listing, portal, sends
-from watching import scrape, value
+from watching import accounts_of, scrape, value
 
 FOLDER = Path(__file__).parent / "config"
 BAD = sorted((FOLDER / "bad").glob("*.yml"))
@@ -317,7 +316,7 @@ def test_an_account_goes_through_its_own_proxy_whatever_the_environment_says(
         config.write_text(
             f"proxy_url: {url}\nbase_url: http://api.invalid/v4\ntimeout: 5\n{MINIMAL}"
         )
-        text = scrape(assemble(load_file(config)))
+        text = scrape(accounts_of(load_file(config)))
         head = proxy.heads[0]
     assert value(text, "cloudflare_mcp_up") == 1
     assert head.startswith(f"GET http://api.invalid/v4/accounts/{ID}/")
@@ -342,9 +341,9 @@ def test_an_account_trusts_its_own_authorities_whatever_the_environment_says(
     with TlsServer(sends(answer(listing([portal("a")])))) as api:
         url = api.base_url.replace("http://127.0.0.1", "https://localhost")
         config.write_text(f"base_url: {url}\ntimeout: 5\n{MINIMAL}")
-        assert value(scrape(assemble(load_file(config))), "cloudflare_mcp_up") == 0
+        assert value(scrape(accounts_of(load_file(config))), "cloudflare_mcp_up") == 0
         config.write_text(f"ca_file: ca.pem\nbase_url: {url}\ntimeout: 5\n{MINIMAL}")
-        assert value(scrape(assemble(load_file(config))), "cloudflare_mcp_up") == 1
+        assert value(scrape(accounts_of(load_file(config))), "cloudflare_mcp_up") == 1
 
 
 def test_each_account_is_asked_for_with_its_own_values(config: Path) -> None:
@@ -355,7 +354,7 @@ def test_each_account_is_asked_for_with_its_own_values(config: Path) -> None:
             f"  - {{account_id: {ID}, api_token: {TOKEN}, per_page: 7}}\n"
             f"  - {{account_id: {OTHER_ID}, email: a@example.com, api_key: {TOKEN[::-1]}}}\n"
         )
-        text = scrape(assemble(load_file(config)))
+        text = scrape(accounts_of(load_file(config)))
         heads = {re.findall(r"/accounts/(\w+)/", head)[0]: head for head in api.heads}
     assert value(text, "cloudflare_mcp_up", account_id=ID) == 1
     assert value(text, "cloudflare_mcp_up", account_id=OTHER_ID) == 1
@@ -375,7 +374,7 @@ def test_an_account_with_a_cache_is_listed_once_for_the_scrapes_within_its_time(
             f"  - {{account_id: {ID}, api_token: {TOKEN}, cache_ttl: 1h}}\n"
             f"  - {{account_id: {OTHER_ID}, api_token: {TOKEN}}}\n"
         )
-        service = assemble(load_file(config))
+        service = accounts_of(load_file(config))
         for _ in range(3):
             text = scrape(service)
         asked = [re.findall(r"/accounts/(\w+)/", head)[0] for head in api.heads]

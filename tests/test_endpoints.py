@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -45,14 +46,14 @@ class Configuration:
         self.overlapping = 0
         self.most_overlapping = 0
 
-    def reload(self) -> str | None:
+    async def reload(self) -> str | None:
         self.overlapping += 1
         self.most_overlapping = max(self.most_overlapping, self.overlapping)
-        time.sleep(0.02)  # what could overlap must take its time
+        await asyncio.sleep(0.02)  # what could overlap must take its time
         self.overlapping -= 1
         return self.problems.pop(0)
 
-    def effective_config(self) -> str:
+    async def effective_config(self) -> str:
         return "accounts:\n- name: ü\n"
 
 
@@ -61,7 +62,7 @@ class Configuration:
 
 def test_a_probe_is_a_scrape_of_the_one_account_that_is_named() -> None:
     source = Source()
-    with site(source, probe=source.begin) as served:
+    with site(source) as served:
         status, headers, body = served.ask(
             "/probe?account=a",
             headers={"X-Prometheus-Scrape-Timeout-Seconds": "7.5", "Accept-Encoding": "gzip"},
@@ -99,7 +100,7 @@ def test_a_probe_without_one_known_name_lists_nothing_and_repeats_nothing(
     query: str, status: int
 ) -> None:
     source = Source()
-    with site(source, probe=source.begin) as served:
+    with site(source) as served:
         got, headers, body = served.ask(f"/probe{query}")
     assert got == status
     assert headers["content-type"] == "text/plain; charset=utf-8"
@@ -142,7 +143,7 @@ def test_discovery_has_one_group_for_each_account(
 ) -> None:
     source = Source()
     address, path, more = expected
-    with site(source, probe=source.begin, accounts=observed, site=where) as served:
+    with site(source, site=where) as served:
         status, headers, body = served.ask(f"{where.route_prefix}/sd", headers={"Host": host})
     assert (status, headers["content-type"]) == (200, "application/json; charset=utf-8")
     assert json.loads(body) == [group(address, name, path, **more) for name in NAMES]
@@ -152,7 +153,9 @@ def test_discovery_has_one_group_for_each_account(
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "<script>", "a:b", "user@host", "a,b"])
 def test_discovery_believes_no_host_that_is_none(host: str) -> None:
     source = Source()
-    with site(source, probe=source.begin, accounts=observed) as served:
+    with site(
+        source,
+    ) as served:
         status, _, body = served.ask("/sd", headers={"Host": host})
     assert (status, host.encode() in body) == (400, host == "")
 
@@ -163,7 +166,10 @@ def test_discovery_over_tls_says_https(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}\n")
     source = Source()
-    with site(source, web_config=file, probe=source.begin, accounts=observed) as served:
+    with site(
+        source,
+        web_config=file,
+    ) as served:
         _, _, body = served.ask("/sd", context=trusting(authority))
         address = f"127.0.0.1:{served.port}"
     assert json.loads(body)[0] == group(address, "a", "/probe", __scheme__="https")
@@ -311,7 +317,7 @@ PATHS = ("/metrics", "/probe?account=a", "/sd", "/config", "/-/healthy", "/-/rea
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
     source = Source()
-    with site(source, probe=source.begin, control=Configuration(), site=Site("/x/y")) as served:
+    with site(source, control=Configuration(), site=Site("/x/y")) as served:
         for path in PATHS:
             assert served.ask(f"/x/y{path}")[0] == 200, path
             if path != "/":
@@ -328,7 +334,7 @@ def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
 def test_a_proxy_that_takes_the_prefix_away_gets_links_that_have_it() -> None:
     source = Source()
     where = Site("", "https://example.com/mcp")
-    with site(source, probe=source.begin, site=where) as served:
+    with site(source, site=where) as served:
         page = served.ask("/")[2].decode()
     assert 'href="/mcp/metrics"' in page
 
@@ -353,7 +359,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
     source = Source()
     waiting: Future[bytes] = Future()
     source.next = lambda: waiting
-    with site(source, probe=source.begin, max_requests=3) as served, ExitStack() as cleanup:
+    with site(source, max_requests=3) as served, ExitStack() as cleanup:
         for path in ("/metrics", "/metrics", "/probe?account=a"):
             connection = cleanup.enter_context(served.connect())
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -423,7 +429,7 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     source = Source()
     paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.CONFIG, app.RELOAD}
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
-    with site(source, probe=source.begin, control=Configuration()) as served:
+    with site(source, control=Configuration()) as served:
         for path, methods in rows:
             status, headers, _ = served.ask(path, "DELETE")
             assert (status, headers["allow"]) == (405, methods), path

@@ -14,11 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from exporter.assembly import assemble
 from exporter.errors import Reason
 from exporter.settings import load
 from rawserver import RawServer, answer, eventually, listing, portal, refusal, sends
-from watching import TOKEN, exposed, failures, listing_threads, scrape, service_for, value
+from watching import (
+    TOKEN,
+    accounts_for,
+    accounts_of,
+    begin,
+    exposed,
+    failures,
+    request_threads,
+    scrape,
+    value,
+)
 
 
 def bomb(megabytes: int) -> bytes:
@@ -87,7 +96,7 @@ def test_an_answer_that_is_no_listing_is_counted_by_its_reason(
     sent: bytes, reason: Reason, caplog: pytest.LogCaptureFixture
 ) -> None:
     with RawServer(sends(sent)) as api, caplog.at_level(logging.DEBUG):
-        text = scrape(service_for(api.base_url, "--scrape.timeout=5"))
+        text = scrape(accounts_for(api.base_url, "--scrape.timeout=5"))
     assert failures(text) == {reason.value: 1}
     assert value(text, "cloudflare_mcp_up") == 0
     assert "cloudflare_mcp_portal_info{" not in text
@@ -97,7 +106,7 @@ def test_an_answer_that_is_no_listing_is_counted_by_its_reason(
 
 def test_every_reason_is_there_at_zero_before_anything_failed() -> None:
     with RawServer(sends(answer(listing([])))) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert failures(text) == {}
     for reason in Reason:
         assert value(text, "cloudflare_mcp_collection_failures_total", reason=reason.value) == 0
@@ -106,7 +115,7 @@ def test_every_reason_is_there_at_zero_before_anything_failed() -> None:
 def test_a_port_that_nobody_listens_on_is_a_connection_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    text = scrape(service_for(f"http://127.0.0.1:{port}/client/v4", "--scrape.timeout=5"))
+    text = scrape(accounts_for(f"http://127.0.0.1:{port}/client/v4", "--scrape.timeout=5"))
     assert failures(text) == {"connection": 1}
     assert value(text, "cloudflare_mcp_api_requests_total", code="error") == 3, "tried three times"
 
@@ -118,13 +127,13 @@ def test_a_reset_connection_is_a_connection_failure() -> None:
         )
 
     with RawServer(reset) as api:
-        text = scrape(service_for(api.base_url, "--scrape.timeout=5"))
+        text = scrape(accounts_for(api.base_url, "--scrape.timeout=5"))
     assert failures(text) == {"connection": 1}
 
 
 def test_fewer_items_than_counted_twice_is_incomplete() -> None:
     with RawServer(sends(answer(listing([portal("a")], total_count=2)))) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert failures(text) == {"incomplete": 1}
     assert len(api.heads) == 4, "each of two tries asks for the second page as well"
 
@@ -157,11 +166,11 @@ def test_a_server_that_is_slow_anywhere_does_not_hold_a_scrape_beyond_its_budget
 ) -> None:
     api = RawServer(lambda peer, _: slow(api, peer))
     with api:
-        service = service_for(api.base_url, "--scrape.timeout=1")
+        service = accounts_for(api.base_url, "--scrape.timeout=1")
         start = time.monotonic()
         text = scrape(service)
         took = time.monotonic() - start
-        assert eventually(lambda: not listing_threads()), "what blocked was interrupted"
+        assert eventually(lambda: not request_threads()), "what blocked was interrupted"
     assert failures(text) == {"timeout": 1}
     assert took < 4, "far below what the server would take"
 
@@ -172,7 +181,7 @@ def test_a_server_that_is_slow_anywhere_does_not_hold_a_scrape_beyond_its_budget
 def test_the_budget_is_the_smaller_of_both_timeouts(announced: float, budget: float) -> None:
     api = RawServer(lambda peer, _: void(api.closed.wait(30)))
     with api:
-        text = scrape(service_for(api.base_url, "--scrape.timeout=2"), announced)
+        text = scrape(accounts_for(api.base_url, "--scrape.timeout=2"), announced)
     took = value(text, "cloudflare_mcp_collection_duration_seconds")
     assert took is not None
     assert budget <= took < budget + 1.5
@@ -185,7 +194,7 @@ def test_a_gzip_bomb_ends_in_invalid_response_and_not_in_memory() -> None:
     sent = answer(bomb(1500), headers="Content-Encoding: gzip\r\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with RawServer(sends(sent)) as api:
-        text = scrape(service_for(api.base_url, "--api.max-response-size=64MiB"))
+        text = scrape(accounts_for(api.base_url, "--api.max-response-size=64MiB"))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert failures(text) == {"invalid_response": 1}
     assert grown < 400, f"{grown:.0f} MiB for a bomb of 1500 MiB and a cap of 64 MiB"
@@ -194,7 +203,7 @@ def test_a_gzip_bomb_ends_in_invalid_response_and_not_in_memory() -> None:
 def test_the_size_cap_counts_what_is_not_compressed_too() -> None:
     sent = answer(listing([portal("a" * 30)] * 100))
     with RawServer(sends(sent)) as api:
-        text = scrape(service_for(api.base_url, "--api.max-response-size=1KiB"))
+        text = scrape(accounts_for(api.base_url, "--api.max-response-size=1KiB"))
     assert failures(text) == {"invalid_response": 1}
 
 
@@ -212,7 +221,7 @@ RETRY_AFTER: dict[str, Callable[[], str]] = {
 def test_retry_after_is_remembered_across_scrapes(header: Callable[[], str]) -> None:
     sent = answer(refusal(971), "429 Too Many Requests", f"Retry-After: {header()}\r\n")
     with RawServer(sends(sent)) as api:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         for _ in range(3):
             text = scrape(service)
         assert len(api.heads) == 1, "only the first scrape asked"
@@ -232,9 +241,9 @@ def test_accounts_with_one_token_leave_the_api_alone_together(tmp_path: Path) ->
     sent = answer(refusal(971), "429 Too Many Requests", "Retry-After: 300\r\n")
     with RawServer(sends(sent)) as api:
         config.write_text(f"base_url: {api.base_url}\naccounts:\n{accounts}")
-        service = assemble(load([f"--config.file={config}"], {}))
+        service = accounts_of(load([f"--config.file={config}"], {}))
         for name in ("a0", "a1", "a2"):
-            exposed(service, service.begin(None, name))
+            exposed(service, begin(service, None, name))
         asked = [ids.index(head.split("/accounts/")[1][:32]) for head in api.heads]
     assert asked == [0, 2]
 
@@ -245,7 +254,7 @@ def test_the_api_is_asked_again_when_retry_after_is_over() -> None:
         answer(listing([portal("a")])),
     ]
     with RawServer(lambda peer, _: peer.sendall(replies.pop(0))) as api:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         assert failures(scrape(service)) == {"rate_limited": 1}
         deadline = time.monotonic() + 10
         while value(text := scrape(service), "cloudflare_mcp_up") == 0:
@@ -256,7 +265,7 @@ def test_the_api_is_asked_again_when_retry_after_is_over() -> None:
 
 def test_a_wrong_token_does_not_hammer() -> None:
     with RawServer(sends(answer(refusal(10000), "403 Forbidden"))) as api:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         for _ in range(5):
             text = scrape(service)
         assert len(api.heads) == 1
@@ -266,7 +275,7 @@ def test_a_wrong_token_does_not_hammer() -> None:
 def test_what_is_transient_is_tried_again_within_the_budget() -> None:
     replies = [answer(b"", "502 Bad Gateway"), b"", answer(listing([portal("a")]))]
     with RawServer(lambda peer, _: peer.sendall(replies.pop(0))) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert value(text, "cloudflare_mcp_up") == 1
     assert value(text, "cloudflare_mcp_api_requests_total", code="502") == 1
     assert value(text, "cloudflare_mcp_api_requests_total", code="error") == 1
@@ -276,7 +285,7 @@ def test_what_is_transient_is_tried_again_within_the_budget() -> None:
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "403 Forbidden", "400 Bad Request"])
 def test_what_is_not_transient_is_not_tried_again(status: str) -> None:
     with RawServer(sends(answer(b"", status))) as api:
-        scrape(service_for(api.base_url))
+        scrape(accounts_for(api.base_url))
         assert len(api.heads) == 1
 
 
@@ -285,7 +294,7 @@ def test_what_is_not_transient_is_not_tried_again(status: str) -> None:
 
 def test_every_request_says_who_asks_what_page_and_that_it_takes_gzip() -> None:
     with RawServer(sends(answer(listing([])))) as api:
-        scrape(service_for(api.base_url, "--api.per-page=7"))
+        scrape(accounts_for(api.base_url, "--api.per-page=7"))
     head = api.heads[0]
     assert "User-Agent: cloudflare-mcp-exporter/" in head
     assert "Accept-Encoding: gzip\r\n" in head
@@ -302,7 +311,7 @@ def test_a_redirect_is_never_followed_so_the_key_stays_home() -> None:
                 "CLOUDFLARE_EMAIL": "user@example.com",
                 "CLOUDFLARE_API_KEY": TOKEN,
             }
-            scrape(service_for(api.base_url, environ=environ))
+            scrape(accounts_for(api.base_url, environ=environ))
         assert f"X-Auth-Key: {TOKEN}" in api.heads[0]
         assert elsewhere.heads == []
 
@@ -314,7 +323,7 @@ def test_a_netrc_entry_does_not_replace_the_token(
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with RawServer(sends(answer(listing([])))) as api:
-        scrape(service_for(api.base_url))
+        scrape(accounts_for(api.base_url))
     assert f"Authorization: Bearer {TOKEN}\r\n" in api.heads[0]
 
 
@@ -323,6 +332,6 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/client/v4"))
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        text = scrape(service_for("http://api.example.invalid/client/v4"))
+        text = scrape(accounts_for("http://api.example.invalid/client/v4"))
     assert value(text, "cloudflare_mcp_up") == 1
     assert proxy.heads[0].startswith("GET http://api.example.invalid/client/v4/accounts/")

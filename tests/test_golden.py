@@ -21,7 +21,7 @@ from exporter.metrics.formats import Format
 from processes import get
 from rawserver import Handler, RawServer, answer
 from realparts import require
-from serving import ACCEPT, service_at, serving
+from serving import ACCEPT, accounts_at, serving
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,7 +69,7 @@ def expose(case: str, form: Format) -> str:
     now = ACCOUNT_NOW if whole else REFERENCE_NOW
     with (
         RawServer(handler) as api,
-        serving(service_at(api.base_url, now, collect_servers=whole)) as url,
+        serving(accounts_at(api.base_url, now, collect_servers=whole)) as url,
     ):
         reply = get(f"{url}/metrics", headers={"Accept": ACCEPT[form]})
     assert reply.status_code == 200

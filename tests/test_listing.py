@@ -14,7 +14,7 @@ import pytest
 
 from exporter.simulator.server import Simulator
 from rawserver import Handler, RawServer, answer, listing, portal, refusal
-from watching import failures, samples, scrape, service_for, value
+from watching import accounts_for, failures, samples, scrape, value
 
 PER_PAGE = 20
 Item = dict[str, Any]
@@ -97,7 +97,7 @@ def test_a_listing_is_whole_and_takes_no_request_too_many(
 ) -> None:
     items = portals(number)
     with RawServer(paged(items, info)) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert pages_of(api) == list(range(1, requests + 1))
     assert shown(text) == ids(items)
     assert value(text, "cloudflare_mcp_portals") == number
@@ -124,7 +124,7 @@ NO_TOTALS: dict[str, Any] = {
 def test_a_total_that_is_none_or_too_low_leaves_the_end_to_the_short_page(info: Any) -> None:
     items = portals(45)
     with RawServer(paged(items, lambda _: info)) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert pages_of(api) == [1, 2, 3]
     assert shown(text) == ids(items)
 
@@ -132,7 +132,7 @@ def test_a_total_that_is_none_or_too_low_leaves_the_end_to_the_short_page(info: 
 @pytest.mark.parametrize("total", [46, 1000, 10**12, 10**300], ids=["46", "1000", "1e12", "1e300"])
 def test_a_total_that_is_too_high_is_incomplete_after_a_few_requests(total: int) -> None:
     with RawServer(paged(portals(45), lambda _: {"total_count": total})) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert len(api.heads) <= 2 * 5, "two tries of one page and four side by side"
     assert failures(text) == {"incomplete": 1}
     assert shown(text) == []
@@ -141,7 +141,7 @@ def test_a_total_that_is_too_high_is_incomplete_after_a_few_requests(total: int)
 def test_a_server_that_sends_smaller_pages_than_asked_for_is_followed_by_its_own_size() -> None:
     items = portals(45)
     with RawServer(paged(items, cap=10)) as api:
-        text = scrape(service_for(api.base_url, "--api.per-page=50"))
+        text = scrape(accounts_for(api.base_url, "--api.per-page=50"))
         assert pages_of(api) == [1, 2, 3, 4, 5]
     assert shown(text) == ids(items)
 
@@ -161,7 +161,7 @@ NAMELESS = {"name": "a portal without an id"}
 )
 def test_a_server_that_ignores_the_page_is_asked_twice_at_most(result: list[Item]) -> None:
     with RawServer(same_page(result, None)) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert pages_of(api) == [1, 2]
     assert value(text, "cloudflare_mcp_up") == 1
     assert shown(text) == ids([item for item in result if "id" in item])
@@ -169,7 +169,7 @@ def test_a_server_that_ignores_the_page_is_asked_twice_at_most(result: list[Item
 
 def test_a_server_that_ignores_the_page_but_counts_more_is_incomplete() -> None:
     with RawServer(same_page(portals(20), {"total_count": 45})) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert len(api.heads) <= 2 * 3
     assert failures(text) == {"incomplete": 1}
 
@@ -182,7 +182,7 @@ def test_a_page_that_is_repeated_ends_a_listing_without_a_total() -> None:
         connection.sendall(body(items[(last - 1) * 20 : last * 20], None))
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert pages_of(api) == [1, 2, 3]
     assert shown(text) == ids(items)
 
@@ -193,7 +193,7 @@ def test_pages_without_end_are_given_up(info: Any) -> None:
         connection.sendall(body([portal(f"p{asked_page(head)[0]}")], info))
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url, "--api.per-page=1", "--scrape.timeout=60"))
+        text = scrape(accounts_for(api.base_url, "--api.per-page=1", "--scrape.timeout=60"))
         assert len(api.heads) <= 500
     if info is None:
         assert failures(text) == {"invalid_response": 1}
@@ -220,7 +220,7 @@ def test_a_portal_that_slips_between_two_pages_is_found_by_a_second_try() -> Non
         connection.sendall(body(found, right(items)))
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert pages_of(api) == [1, 1, 2, 2, 3, 3]
     assert value(text, "cloudflare_mcp_up") == 1
     assert shown(text) == ids(items)
@@ -229,7 +229,7 @@ def test_a_portal_that_slips_between_two_pages_is_found_by_a_second_try() -> Non
 def test_a_portal_on_two_pages_is_one_portal() -> None:
     items = [*portals(20), portal("p019"), *portals(45)[20:]]
     with RawServer(paged(items, silent)) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert shown(text) == ids(portals(45))
 
 
@@ -257,7 +257,7 @@ def test_a_later_page_that_fails_fails_the_listing(page: int, sent: bytes, reaso
             whole(connection, head)
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert failures(text) == {reason: 1}
     assert value(text, "cloudflare_mcp_up") == 0
     assert value(text, "cloudflare_mcp_portals") is None
@@ -286,7 +286,7 @@ def test_the_pages_after_the_first_come_side_by_side_a_few_at_a_time() -> None:
         whole(connection, head)
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url, "--api.parallel-pages=4", "--scrape.timeout=30"))
+        text = scrape(accounts_for(api.base_url, "--api.parallel-pages=4", "--scrape.timeout=30"))
     assert shown(text) == ids(items)
     assert most == 4
 
@@ -303,14 +303,14 @@ def test_one_page_at_a_time_where_that_is_asked_for() -> None:
         whole(connection, head)
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url, "--api.parallel-pages=1"))
+        text = scrape(accounts_for(api.base_url, "--api.parallel-pages=1"))
     assert shown(text) == ids(items)
 
 
 @pytest.mark.parametrize("per_page", [1, 2, 100])
 def test_the_simulated_account_is_listed_whole_with_any_size_of_page(per_page: int) -> None:
     with Simulator() as simulator:
-        service = service_for(
+        service = accounts_for(
             simulator.base_url, f"--api.per-page={per_page}", environ=simulator.environment()
         )
         text = scrape(service)
@@ -353,7 +353,7 @@ def both(of_portals: list[Item], of_servers: list[Item]) -> Handler:
 
 def test_the_list_of_servers_is_not_asked_for_unless_wanted() -> None:
     with RawServer(both([portal("p", (server("a"),))], [server("b")])) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert len(api.heads) == 1
     assert value(text, "cloudflare_mcp_server_portals", server_id="b") is None
 
@@ -362,7 +362,7 @@ def test_a_server_that_is_attached_to_nothing_is_seen_with_the_list_of_servers()
     attached = [portal("p", (server("a"),)), portal("q", (server("a"),))]
     listed = [server(f"s{i:02}") for i in range(25)] + [server("a")]
     with RawServer(both(attached, listed)) as api:
-        text = scrape(service_for(api.base_url, "--collector.servers"))
+        text = scrape(accounts_for(api.base_url, "--collector.servers"))
         assert len(api.heads) == 3
     assert value(text, "cloudflare_mcp_server_portals", server_id="s24") == 0
     assert value(text, "cloudflare_mcp_server_portals", server_id="a") == 2
@@ -378,7 +378,7 @@ def test_of_two_lists_the_newest_sync_attempt_wins(newest: str) -> None:
     in_portal = server("a", name="the portal", **times[0])
     in_list = server("a", name="the list", **times[1])
     with RawServer(both([portal("p", (in_portal,))], [in_list])) as api:
-        text = scrape(service_for(api.base_url, "--collector.servers"))
+        text = scrape(accounts_for(api.base_url, "--collector.servers"))
     assert value(text, "cloudflare_mcp_server_info", server_name=newest) == 1
 
 
@@ -404,7 +404,7 @@ def test_of_one_server_in_two_portals_the_same_record_wins_in_either_order(
     records = [server("a", name="wins", **wins), server("a", name="loses", **loses)][::order]
     attached = [portal(f"p{i}", (record,)) for i, record in enumerate(records)]
     with RawServer(paged(attached)) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert value(text, "cloudflare_mcp_server_info", server_name="wins") == 1
     assert value(text, "cloudflare_mcp_server_info", server_name="loses") is None
 
@@ -419,7 +419,7 @@ def test_a_list_of_servers_that_fails_fails_the_listing() -> None:
             whole(connection, head)
 
     with RawServer(handle) as api:
-        text = scrape(service_for(api.base_url, "--collector.servers"))
+        text = scrape(accounts_for(api.base_url, "--collector.servers"))
     assert failures(text) == {"auth": 1}
     assert shown(text) == []
 
@@ -431,6 +431,6 @@ def test_a_server_that_caps_its_pages_and_says_so_is_listed_whole_without_a_tota
         connection.sendall(answer(listing(items, per_page=2)))
 
     with RawServer(capped) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
         assert len(api.heads) == 3
     assert value(text, "cloudflare_mcp_portals") == 5

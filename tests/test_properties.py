@@ -32,7 +32,7 @@ from exporter.model import Inventory
 from exporter.scrape import Scrape
 from rawserver import RawServer, answer, sends
 from realparts import require
-from watching import Samples, samples, scrape, service_for, value
+from watching import Samples, accounts_for, samples, scrape, value
 
 NOW = 1773320400.0
 
@@ -363,7 +363,7 @@ def test_a_listing_stays_up_over_http_with_its_good_records(
 ) -> None:
     found, hopeless = sent
     with RawServer(sends(answer(encoded(found, info, raw=raw)))) as api:
-        text = scrape(service_for(api.base_url))
+        text = scrape(accounts_for(api.base_url))
     assert value(text, "cloudflare_mcp_up") == 1
     the_good_are_there(samples(text))
     skipped = value(text, "cloudflare_mcp_skipped_records", kind="portal")

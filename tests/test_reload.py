@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.assembly import Parts
+from exporter.accounts import Changes
 from exporter.logs import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Settings, load
@@ -23,7 +23,7 @@ from exporter.simulator.server import Simulator
 from exporter.simulator.wire import TOKEN_LENGTH
 from processes import Prometheus, RunningExporter, eventually, get
 from rawserver import RawServer, answer, listing, portal, sends
-from watching import exposed, failures, samples, scrape, value
+from watching import accounts_of, begin, exposed, failures, samples, scrape, submit, value
 
 IDS = [f"{n}123456789abcdef0123456789abcdef" for n in range(4)]
 TOKEN = "token-of-this-test-00000000000000000000001"
@@ -41,8 +41,8 @@ class Subject:
         self.base_url = base_url
         self.write(*accounts)
         settings = self.load()
-        self.parts = Parts(settings)
-        self.reloader = Reloader(self.load, settings, self.parts, KnownSecrets())
+        self.accounts = accounts_of(settings)
+        self.reloader = Reloader(self.load, settings, self.accounts, KnownSecrets())
 
     def load(self) -> Settings:
         return load(["--config.file", str(self.file), "--scrape.timeout=5"], {})
@@ -51,11 +51,14 @@ class Subject:
         entries = "".join(f"  - {{api_token: {TOKEN}, {account}}}\n" for account in accounts)
         self.file.write_text(f"base_url: {self.base_url}\naccounts:\n{entries}")
 
+    def reload(self) -> str | None:
+        return submit(self.reloader.reload()).result(10)
+
     def change(self, *accounts: str) -> str:
         """Reload with these accounts, and scrape."""
         self.write(*accounts)
-        assert self.reloader.reload() is None
-        return scrape(self.parts.service)
+        assert self.reload() is None
+        return scrape(self.accounts)
 
 
 @pytest.fixture
@@ -85,16 +88,16 @@ def requests(text: str, number: int) -> float | None:
 
 def test_accounts_come_and_go_with_all_their_series(file: Path, api: RawServer) -> None:
     subject = Subject(file, api.base_url, account(0), account(1))
-    assert accounts_in(scrape(subject.parts.service)) == {IDS[0], IDS[1]}
+    assert accounts_in(scrape(subject.accounts)) == {IDS[0], IDS[1]}
     text = subject.change(account(1), account(2))
     assert accounts_in(text) == {IDS[1], IDS[2]}
     assert value(text, "cloudflare_mcp_up", account_id=IDS[2]) == 1
-    assert subject.parts.service.accounts.keys() == {"account-1", "account-2"}
+    assert subject.accounts.names == ("account-1", "account-2")
 
 
 def test_an_account_that_comes_back_counts_from_zero(file: Path, api: RawServer) -> None:
     subject = Subject(file, api.base_url, account(0), account(1))
-    scrape(subject.parts.service)
+    scrape(subject.accounts)
     subject.change(account(1))
     text = subject.change(account(0), account(1))
     assert (requests(text, 0), requests(text, 1)) == (1, 3)
@@ -102,11 +105,9 @@ def test_an_account_that_comes_back_counts_from_zero(file: Path, api: RawServer)
 
 def test_an_account_that_did_not_change_goes_on_as_it_is(file: Path, api: RawServer) -> None:
     subject = Subject(file, api.base_url, account(0), account(1))
-    before = dict(subject.parts.service.accounts)
-    subject.change(account(0), account(1, ", per_page: 5"))
-    after = subject.parts.service.accounts
-    assert after["account-0"] is before["account-0"]
-    assert after["account-1"] is not before["account-1"]
+    assert subject.accounts.replace(subject.load().accounts) == Changes(0, 0, 0)
+    subject.write(account(0), account(1, ", per_page: 5"))
+    assert subject.accounts.replace(subject.load().accounts) == Changes(0, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -118,18 +119,18 @@ def test_an_account_that_changed_keeps_what_was_counted(
 ) -> None:
     subject = Subject(file, api.base_url, account(0))
     for _ in range(3):
-        scrape(subject.parts.service)
+        scrape(subject.accounts)
     text = subject.change(account(0, change))
     assert requests(text, 0) == len(api.heads) >= 4
 
 
 def test_an_account_that_is_renamed_keeps_what_was_counted(file: Path, api: RawServer) -> None:
     subject = Subject(file, api.base_url, account(0))
-    scrape(subject.parts.service)
+    scrape(subject.accounts)
     text = subject.change(f"account_id: {IDS[0]}, name: other")
     info = [dict(labels) for name, labels in samples(text) if name == "cloudflare_mcp_account_info"]
     assert info == [{"account_id": IDS[0], "account_name": "other"}]
-    scraped = scrape(subject.parts.service)
+    scraped = scrape(subject.accounts)
     assert requests(scraped, 0) == 3
 
 
@@ -141,9 +142,7 @@ def test_an_account_that_changed_keeps_the_time_of_its_last_success(file: Path) 
 
     with RawServer(handle) as api:
         subject = Subject(file, api.base_url, account(0))
-        first = value(
-            scrape(subject.parts.service), "cloudflare_mcp_last_success_timestamp_seconds"
-        )
+        first = value(scrape(subject.accounts), "cloudflare_mcp_last_success_timestamp_seconds")
         broken.set()
         text = subject.change(account(0, ", per_page: 5"))
     assert failures(text) == {"not_found": 1}
@@ -154,7 +153,7 @@ def test_a_reload_does_not_end_a_pause_that_the_api_asked_for(file: Path) -> Non
     limited = answer(b"", "429 Too Many Requests", "Retry-After: 60\r\n")
     with RawServer(sends(limited)) as api:
         subject = Subject(file, api.base_url, account(0))
-        scrape(subject.parts.service)
+        scrape(subject.accounts)
         text = subject.change(account(0, ", per_page: 5"))
         assert len(api.heads) == 1
     assert failures(text) == {"rate_limited": 2}
@@ -166,10 +165,10 @@ def test_after_a_refusal_another_token_in_the_file_is_tried_at_once(file: Path) 
 
     with RawServer(handle) as api:
         subject = Subject(file, api.base_url, account(0))
-        assert failures(scrape(subject.parts.service)) == {"auth": 1}
+        assert failures(scrape(subject.accounts)) == {"auth": 1}
         file.write_text(file.read_text().replace(TOKEN, TOKEN[::-1]))
-        assert subject.reloader.reload() is None
-        text = scrape(subject.parts.service)
+        assert subject.reload() is None
+        text = scrape(subject.accounts)
     assert value(text, "cloudflare_mcp_up") == 1
 
 
@@ -183,13 +182,11 @@ def test_the_connections_of_an_account_that_is_gone_are_closed(file: Path) -> No
 
     with RawServer(keep) as api:
         subject = Subject(file, api.base_url, account(0), account(1))
-        scrape(subject.parts.service)
-        gone = subject.parts.service.accounts["account-0"]
+        scrape(subject.accounts)
         assert not ended.wait(0.1)
         subject.write(account(1))
-        subject.reloader.reload()
+        subject.reload()
         assert ended.wait(5)
-        assert gone.observed.latest is not None, "held until here, so that nobody else closed them"
 
 
 def test_a_scrape_under_way_is_answered_with_the_accounts_that_it_began_with(file: Path) -> None:
@@ -202,14 +199,14 @@ def test_a_scrape_under_way_is_answered_with_the_accounts_that_it_began_with(fil
 
     with RawServer(hold) as api:
         subject = Subject(file, api.base_url, account(0))
-        under_way = subject.parts.service.begin(None)
+        under_way = begin(subject.accounts)
         assert asked.wait(5)
         subject.write(account(1))
-        assert subject.reloader.reload() is None
+        assert subject.reload() is None
         go_on.set()
-        text = exposed(subject.parts.service, under_way)
+        text = exposed(subject.accounts, under_way)
         assert value(text, "cloudflare_mcp_up", account_id=IDS[0]) == 1
-        assert accounts_in(scrape(subject.parts.service)) == {IDS[1]}
+        assert accounts_in(scrape(subject.accounts)) == {IDS[1]}
 
 
 SUCCESSFUL = "cloudflare_mcp_exporter_config_last_reload_successful"
@@ -220,13 +217,13 @@ def test_a_bad_file_changes_nothing_but_the_metric_and_the_log(
     file: Path, api: RawServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     subject = Subject(file, api.base_url, account(0))
-    before = scrape(subject.parts.service)
+    before = scrape(subject.accounts)
     file.write_text(file.read_text() + "    per_pge: 5\n")
-    problem = subject.reloader.reload()
+    problem = subject.reload()
     assert problem is not None
     assert problem.startswith(f"{file}:")
     assert "\n" not in problem
-    text = scrape(subject.parts.service)
+    text = scrape(subject.accounts)
     assert accounts_in(text) == {IDS[0]}
     assert (value(before, SUCCESSFUL), value(text, SUCCESSFUL)) == (1, 0)
     assert value(text, LOADED) == value(before, LOADED)
@@ -243,10 +240,10 @@ def test_a_secret_file_that_is_gone_at_a_reload_leaves_the_old_configuration(
 ) -> None:
     subject = Subject(file, api.base_url, account(0))
     file.write_text(f"accounts: [{{account_id: {IDS[1]}, api_token_file: /nowhere/token}}]")
-    problem = subject.reloader.reload()
+    problem = subject.reload()
     assert problem is not None
     assert "'/nowhere/token' cannot be read" in problem
-    assert accounts_in(scrape(subject.parts.service)) == {IDS[0]}
+    assert accounts_in(scrape(subject.accounts)) == {IDS[0]}
 
 
 def test_a_fault_of_ours_leaves_the_old_configuration(file: Path, api: RawServer) -> None:
@@ -255,9 +252,9 @@ def test_a_fault_of_ours_leaves_the_old_configuration(file: Path, api: RawServer
     def fail() -> Settings:
         raise RuntimeError("a bug")
 
-    reloader = Reloader(fail, subject.load(), subject.parts, KnownSecrets())
-    assert reloader.reload() == "internal error, see the log"
-    text = scrape(subject.parts.service)
+    reloader = Reloader(fail, subject.load(), subject.accounts, KnownSecrets())
+    assert submit(reloader.reload()).result(10) == "internal error, see the log"
+    text = scrape(subject.accounts)
     assert (value(text, SUCCESSFUL), value(text, "cloudflare_mcp_up")) == (0, 1)
 
 
@@ -272,12 +269,9 @@ def test_reloads_of_many_threads_come_one_after_the_other(file: Path, api: RawSe
         inside[0] -= 1
         return subject.load()
 
-    reloader = Reloader(slow_load, subject.load(), subject.parts, KnownSecrets())
-    threads = [threading.Thread(target=reloader.reload) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    reloader = Reloader(slow_load, subject.load(), subject.accounts, KnownSecrets())
+    for reload in [submit(reloader.reload()) for _ in range(10)]:
+        assert reload.result(10) is None
     assert most == [1]
 
 
@@ -291,8 +285,8 @@ def test_the_effective_configuration_shows_everything_but_secrets(file: Path) ->
     with file.open("a") as more:
         more.write(f"  - {{account_id: {IDS[1]}, email: me@example.com, api_key_file: key}}\n")
         more.write(f"  - {{account_id: {IDS[2]}, email: me@example.com, api_key: {TOKEN[5:]}}}\n")
-    assert subject.reloader.reload() is None
-    shown = subject.reloader.effective_config()
+    assert subject.reload() is None
+    shown = submit(subject.reloader.effective_config()).result(5)
     for secret in (TOKEN[5:], TOKEN[::-1], "hunter2", "me@example"):
         assert secret not in shown
     common = {

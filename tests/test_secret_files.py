@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from exporter.assembly import Parts, assemble
+from exporter.accounts import Accounts
 from exporter.logs import ENCODERS, KnownSecrets, LineFormatter
-from exporter.service import Service
 from exporter.settings import load
 from rawserver import RawServer, answer, listing, portal, refusal
-from watching import failures, scrape, value
+from watching import accounts_of, failures, scrape, value
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER_ID = "f123456789abcdef0123456789abcdef"
@@ -57,16 +56,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def service_of(url: str, file: Path) -> Service:
+def service_of(url: str, file: Path) -> Accounts:
     environ = {
         "CLOUDFLARE_API_TOKEN_FILE": str(file),
         "CLOUDFLARE_ACCOUNT_ID": ID,
         "CLOUDFLARE_BASE_URL": url,
     }
-    return assemble(load([], environ))
+    return accounts_of(load([], environ))
 
 
-def up(service: Service, account: str = ID) -> float | None:
+def up(service: Accounts, account: str = ID) -> float | None:
     return value(scrape(service), "cloudflare_mcp_up", account_id=account)
 
 
@@ -204,7 +203,7 @@ def test_a_file_that_breaks_fails_its_account_alone_and_is_named_in_the_log(
         f"  - {{account_id: {ID}, api_token_file: {file}}}\n"
         f"  - {{account_id: {OTHER_ID}, api_token: {FIRST}}}\n"
     )
-    service = assemble(load(["--config.file", str(config)], {}))
+    service = accounts_of(load(["--config.file", str(config)], {}))
     assert (up(service), up(service, OTHER_ID)) == (1, 1)
     api.asked.clear()
     damage(file)
@@ -248,7 +247,7 @@ def test_a_key_may_stand_in_a_file_too(file: Path) -> None:
             "CLOUDFLARE_ACCOUNT_ID": ID,
             "CLOUDFLARE_BASE_URL": api.base_url,
         }
-        service = assemble(load([], environ))
+        service = accounts_of(load([], environ))
         assert up(service) == 1
         file.write_text(SECOND)
         assert up(service) == 1
@@ -270,7 +269,7 @@ def test_the_log_strikes_out_what_a_file_held_and_what_it_holds(
         },
     )
     known = KnownSecrets(settings.secrets)
-    service = Parts(settings, known.learn).service
+    service = accounts_of(settings, known)
     scrape(service)
     file.write_text(SECOND)
     scrape(service)

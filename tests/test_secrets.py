@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import pprint
 import re
 import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import bcrypt
 import pytest
 import requests
 
-from exporter.budget import Budget
-from exporter.cloudflare.client import Client, Endpoint
+from exporter.cloudflare.client import Client, Endpoint, Shared
 from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
+from exporter.cloudflare.fetch import Fetcher, Route
 from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.transport import Route, Transport
+from exporter.deadline import Deadline
 from exporter.errors import ListingError
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
 from exporter.settings import SecretReader, load
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, listing, portal, refusal, sends
-from serving import collector_of, service_of, serving
-from watching import ACCOUNT_ID, scrape, service_for, value
+from serving import Listed, serving
+from watching import ACCOUNT_ID, accounts_for, begin, scrape, submit, value
 
 TOKEN = "Qx7vR2mLp9-tZk4Wc_Yb6NsHd3GfJ8uEaViOyTqB"
 KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765"
@@ -100,7 +101,7 @@ def test_an_answer_that_repeats_the_credentials_shows_them_nowhere(
 ) -> None:
     with (
         RawServer(handler) as api,
-        serving(service_for(api.base_url, environ=environ(api.base_url, kind))) as url,
+        serving(accounts_for(api.base_url, environ=environ(api.base_url, kind))) as url,
     ):
         pages = [get(f"{url}{path}").text for path in ("/metrics", "/")]
         assert SECRETS[kind] in api.heads[0], "they were sent"
@@ -139,8 +140,8 @@ FAILURES = {
 @pytest.mark.parametrize("sent", FAILURES.values(), ids=FAILURES)
 def test_no_failure_nor_its_traceback_shows_the_credentials(sent: bytes, kind: str) -> None:
     with RawServer(sends(sent)) as api:
-        service = service_for(api.base_url, environ=environ(api.base_url, kind))
-        (outcome,) = service.begin(None).result(20).accounts
+        service = accounts_for(api.base_url, environ=environ(api.base_url, kind))
+        (outcome,) = begin(service).result(20).accounts
     failure = outcome.failure
     assert failure is not None
     shown = "".join(traceback.format_exception(failure))
@@ -150,10 +151,10 @@ def test_no_failure_nor_its_traceback_shows_the_credentials(sent: bytes, kind: s
 
 
 def test_a_bug_that_holds_the_credentials_shows_them_on_no_page() -> None:
-    def list_account(_: Budget) -> Inventory:
+    async def list_account(_: Deadline) -> Inventory:
         raise RuntimeError(f"Bearer {TOKEN} {KEY}")
 
-    with serving(service_of(collector_of(list_account))) as url:
+    with serving(Listed(list_account)) as url:
         for path in ("/metrics", "/"):
             assert seen_in(get(f"{url}{path}").text) == []
 
@@ -166,7 +167,7 @@ def test_the_password_of_a_proxy_is_not_shown(
         for name in ("HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, f"http://user:{KEY}@{address}")
         for scheme in ("http", "https"):
-            text = scrape(service_for(f"{scheme}://api.example.invalid/client/v4"))
+            text = scrape(accounts_for(f"{scheme}://api.example.invalid/client/v4"))
             assert seen_in(text) == []
         assert len(proxy.heads) >= 2
     assert seen_in(str([vars(record) for record in caplog.records])) == []
@@ -182,7 +183,16 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
     secret = account.credentials.token or account.credentials.key
     assert secret is not None
     reader = SecretReader(secret, kind)
-    headers = token_headers(reader) if kind == "token" else key_headers(EMAIL, reader)
+
+    async def read() -> str:
+        return reader()
+
+    headers = token_headers(read) if kind == "token" else key_headers(EMAIL, read)
+
+    async def send() -> Mapping[str, str]:
+        return await headers()
+
+    sent = submit(send()).result(5)
     telemetry = Telemetry(ACCOUNT_ID)
     endpoint = Endpoint(account.base_url, ACCOUNT_ID, 20, 4, 1000)
     holders: list[object] = [
@@ -192,12 +202,12 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
         secret,
         reader,
         headers,
-        HeaderAuth(headers()),
-        Client(endpoint, headers, Pause(), telemetry),
-        Transport(1000, telemetry, Route()),
-        service_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
+        HeaderAuth(sent),
+        Client(endpoint, headers, Pause(), telemetry, Shared(asyncio.Semaphore(), str)),
+        Fetcher(1000, telemetry, Route(), str),
+        accounts_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
     ]
-    assert SECRETS[kind] in str(headers()), "they hold it"
+    assert SECRETS[kind] in str(sent), "they hold it"
     for holder in holders:
         for shown in (repr(holder), str(holder), f"{holder}", pprint.pformat([holder])):
             assert seen_in(shown) == [], type(holder)
@@ -207,9 +217,9 @@ def test_a_refused_request_that_is_remembered_shows_no_credentials() -> None:
     pause = Pause()
     auth = HeaderAuth({"Authorization": f"Bearer {TOKEN}"})
     with RawServer(sends(answer(refusal(10000), "403 Forbidden"))) as api:
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         scrape(service)
-        (outcome,) = service.begin(None).result(10).accounts
+        (outcome,) = begin(service).result(10).accounts
     assert isinstance(outcome.failure, ListingError)
     assert "left alone" in str(outcome.failure)
     assert seen_in(f"{pause!r} {auth!r} {outcome!r}") == []

@@ -14,11 +14,10 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 import accounts as made
 from exporter.errors import ListingError, Reason
 from exporter.scrape import Observed
-from exporter.web.app import App
 from nodepackages import npm_packages
 from processes import eventually
 from realparts import require
-from serving import serving_app
+from serving import Unlisted, serving
 
 FLAGS = (
     "--no-sandbox",  # the tests may run as root
@@ -119,8 +118,7 @@ def urls() -> Iterator[dict[str, str]]:
     with ExitStack() as cleanup:
 
         def serve(observed: tuple[Observed, ...]) -> str:
-            app: App[Any] = App(None, accounts=lambda: observed)  # type: ignore[arg-type] # never asked for a listing
-            return cleanup.enter_context(serving_app(app)) + "/"
+            return cleanup.enter_context(serving(Unlisted(lambda: observed))) + "/"
 
         yield {name: serve(observed) for name, observed in ACCOUNTS.items()}
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,9 +17,8 @@ import pytest
 import requests
 
 import accounts as made
-from exporter.budget import Budget
+from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
-from exporter.metrics.formats import Format
 from exporter.model import Inventory
 from exporter.scrape import Observed
 from exporter.web.app import App
@@ -28,19 +26,9 @@ from exporter.web.request import Request
 from exporter.web.responses import Message
 from exporter.web.status.page import StatusPage
 from processes import bare_environment, get
-from serving import collector_of, service_of, serving, serving_app
+from serving import Listed, Unlisted, serving, serving_app
 
 Serve = Callable[..., str]
-
-
-class NoSource:
-    """The page must not begin a listing."""
-
-    def begin(self, timeout: float | None) -> Future[None]:
-        raise AssertionError("a listing was begun")
-
-    def expose(self, scrape: None, format: Format, names: frozenset[str]) -> Sequence[bytes]:  # noqa: A002 - the seam's name
-        raise AssertionError("a listing was exposed")
 
 
 class Page(HTMLParser):
@@ -69,7 +57,7 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as cleanup:
 
         def run(*accounts: Observed, telemetry_path: str = "/metrics") -> str:
-            app = App(NoSource(), telemetry_path=telemetry_path, accounts=lambda: accounts)
+            app = App(Unlisted(lambda: accounts), telemetry_path=telemetry_path)
             return cleanup.enter_context(serving_app(app)) + "/"
 
         yield run
@@ -82,13 +70,13 @@ def page_of(url: str) -> Page:
 
 
 def test_it_shows_what_the_last_scrape_brought_and_never_lists() -> None:
-    listings: list[Budget] = []
+    listings: list[Deadline] = []
 
-    def list_account(budget: Budget) -> Inventory:
-        listings.append(budget)
+    async def list_account(deadline: Deadline) -> Inventory:
+        listings.append(deadline)
         return made.inventory(made.portal("engineering", made.server("wiki")))
 
-    with serving(service_of(collector_of(list_account))) as url:
+    with serving(Listed(list_account)) as url:
         assert "Waiting for the first scrape" in page_of(f"{url}/").text
         assert listings == []
         assert get(f"{url}/metrics").ok
@@ -213,7 +201,7 @@ def test_making_a_page_does_not_hold_up_other_answers() -> None:
         return ()
 
     statuses: list[int] = []
-    with serving_app(App(NoSource(), accounts=accounts)) as url:
+    with serving(Unlisted(accounts)) as url:
         asker = threading.Thread(target=lambda: statuses.append(get(f"{url}/").status_code))
         asker.start()
         assert begun.wait(10)
@@ -233,7 +221,10 @@ LAZY = """
 import sys
 from exporter.web.app import App
 from exporter.web.request import Request
-app = App(None)
+class Source:
+    names = ()
+    observed = tuple
+app = App(Source())
 assert "jinja2" not in sys.modules
 import asyncio
 async def send(message): sent.append(message)
@@ -241,7 +232,6 @@ async def receive(): return {"type": "http.disconnect"}
 sent = []
 scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
 asyncio.run(app(scope, receive, send))
-app.close()
 assert sent[0]["status"] == 200, sent
 assert "jinja2" in sys.modules
 print("lazy")

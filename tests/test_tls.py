@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from rawserver import RawServer, answer, eventually, listing, portal
-from watching import failures, listing_threads, scrape, service_for, value
+from watching import accounts_for, failures, request_threads, scrape, value
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_an_authority_of_the_environment_is_trusted(
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv(variable, str(bundle))
     with tls_api(authority) as api:
-        text = scrape(service_for(url_of(api)))
+        text = scrape(accounts_for(url_of(api)))
     assert value(text, "cloudflare_mcp_up") == 1
 
 
@@ -64,7 +64,7 @@ def test_a_certificate_of_a_stranger_is_a_connection_failure_that_says_why(
     authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
     with tls_api(authority) as api:
-        text = scrape(service_for(url_of(api), "--scrape.timeout=5"))
+        text = scrape(accounts_for(url_of(api), "--scrape.timeout=5"))
     assert failures(text) == {"connection": 1}
     assert "certificate is not trusted" in str(caplog.records[-1].__dict__)
 
@@ -84,8 +84,8 @@ def test_a_handshake_that_drips_ends_with_the_budget() -> None:
 
     with DrippingServer(lambda *_: None) as api:
         start = time.monotonic()
-        text = scrape(service_for(url_of(api), "--scrape.timeout=1"))
+        text = scrape(accounts_for(url_of(api), "--scrape.timeout=1"))
         took = time.monotonic() - start
-        assert eventually(lambda: not listing_threads()), "what blocked was interrupted"
+        assert eventually(lambda: not request_threads()), "what blocked was interrupted"
     assert failures(text) == {"timeout": 1}
     assert took < 4

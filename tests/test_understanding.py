@@ -22,7 +22,7 @@ from exporter.model import (
     Server,
 )
 from rawserver import RawServer, answer, listing, portal, sends
-from watching import scrape, service_for, value
+from watching import accounts_for, scrape, value
 
 
 def read(result: Any) -> Inventory:
@@ -628,7 +628,7 @@ def test_what_is_left_out_or_not_understood_is_named_in_the_log_once(
     members = [server("new", status="brand_new"), {"name": "no id"}, server("late", created_at="x")]
     body = answer(listing([portal("p", tuple(members)), 5]))
     with RawServer(sends(body)) as api, caplog.at_level(logging.DEBUG):
-        service = service_for(api.base_url)
+        service = accounts_for(api.base_url)
         for _ in range(3):
             text = scrape(service)
     assert value(text, "cloudflare_mcp_skipped_records", kind="server") == 1

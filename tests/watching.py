@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
+from functools import cache
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.assembly import assemble
+from exporter.accounts import Accounts, Scrapes
+from exporter.logs import KnownSecrets
 from exporter.metrics.formats import Format
-from exporter.service import Scrapes, Service
-from exporter.settings import load
+from exporter.settings import Settings, load
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 TOKEN = "t0kenThatMustNeverBeSeenAnywhere_12345678"
 
+T = TypeVar("T")
+
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def service_for(base_url: str, *flags: str, environ: Mapping[str, str] | None = None) -> Service:
-    """The service that the command would serve with these flags."""
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """One that runs in a thread: what the tests of a process scrape and serve on."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="event loop", daemon=True).start()
+    return loop
+
+
+def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Have it run on the event loop."""
+    return asyncio.run_coroutine_threadsafe(work, event_loop())
+
+
+def accounts_of(settings: Settings, known: KnownSecrets | None = None) -> Accounts:
+    """The accounts that the command would serve with these settings."""
+    secrets = known or KnownSecrets(settings.secrets)
+    return Accounts(settings.accounts, secrets, offset=settings.scrape_timeout_offset)
+
+
+def accounts_for(base_url: str, *flags: str, environ: Mapping[str, str] | None = None) -> Accounts:
+    """The accounts that the command would serve with these flags."""
     settings = load(
         flags,
         {
@@ -30,22 +54,44 @@ def service_for(base_url: str, *flags: str, environ: Mapping[str, str] | None = 
             **(environ or {}),
         },
     )
-    return assemble(settings)
+    return accounts_of(settings)
 
 
-def listing_threads() -> list[str]:
-    """The threads that list an account right now."""
+def request_threads() -> list[str]:
+    """The threads that ask the API right now."""
     names = (thread.name for thread in threading.enumerate())
-    return [name for name in names if name.startswith(("listing", "page-"))]
+    return [name for name in names if name == "request"]
 
 
-def scrape(service: Service, timeout: float | None = None) -> str:
+class Scraped(Protocol):
+    """What can be scraped: `Accounts`, or what stands in for their API."""
+
+    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes: ...
+
+    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterable[bytes]: ...
+
+    def stop(self, grace: float) -> None: ...
+
+
+def stop(source: Scraped, grace: float) -> None:
+    """As the server does when it stops."""
+    event_loop().call_soon_threadsafe(source.stop, grace)
+
+
+def begin(
+    accounts: Scraped, timeout: float | None = None, name: str | None = None
+) -> Future[Scrapes]:
+    """A scrape that is under way."""
+    return submit(accounts.scrape(timeout, name))
+
+
+def scrape(accounts: Scraped, timeout: float | None = None) -> str:
     """One exposition in the text format, as Prometheus would get it."""
-    return exposed(service, service.begin(timeout))
+    return exposed(accounts, begin(accounts, timeout))
 
 
-def exposed(service: Service, future: Future[Scrapes]) -> str:
-    return b"".join(service.expose(future.result(30), Format.TEXT, frozenset())).decode()
+def exposed(accounts: Scraped, future: Future[Scrapes]) -> str:
+    return b"".join(accounts.expose(future.result(30), Format.TEXT, frozenset())).decode()
 
 
 def samples(text: str) -> Samples:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,29 +16,45 @@ from typing import Any
 import trustme
 
 from exporter.metrics.formats import Format
+from exporter.scrape import Observed
 from exporter.settings import ListenAddress
 from exporter.web.app import App
 from exporter.web.guard import OPEN
 from exporter.web.server import Server, bind
 from exporter.web.webconfig import WebConfigFile
+from watching import submit
+
+
+class Outcome:
+    """What a scrape leaves: like no other, so that each is rendered by itself."""
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+
+    @property
+    def identity(self) -> object:
+        return id(self)
 
 
 class Source:
     """Scrapes that are answered at once with ``body``, or by ``next``."""
 
+    names: tuple[str, ...] = ("a", "b")
+
     def __init__(self, body: bytes = b"up 1\n") -> None:
         self.body = body
         self.begun: list[tuple[float | None, str | None]] = []
-        self.next: Callable[[], Future[bytes]] = lambda: done(self.body)
+        self.next: Callable[[], Future[Any]] = lambda: done(self.body)
 
-    def begin(self, timeout: float | None, account: str | None = None) -> Future[bytes]:
-        if account is not None and account not in {"a", "b"}:
-            raise KeyError(account)
-        self.begun.append((timeout, account))
-        return self.next()
+    def observed(self) -> tuple[Observed, ...]:
+        return ()
 
-    def expose(self, scrape: bytes, format: Format, names: frozenset[str]) -> list[bytes]:  # noqa: A002
-        return [scrape]
+    async def scrape(self, announced: float | None, name: str | None = None) -> Outcome:
+        self.begun.append((announced, name))
+        return Outcome(await asyncio.shield(asyncio.wrap_future(self.next())))
+
+    def expose(self, scrapes: Outcome, form: Format, names: frozenset[str]) -> list[bytes]:
+        return [scrapes.body]
 
 
 def done(scrape: bytes) -> Future[bytes]:
@@ -97,17 +113,14 @@ def site(
         grace=2,
         **(server or {}),
     )
-    thread = threading.Thread(target=running.run, name="web", daemon=True)
-    thread.start()
+    ended = submit(running.serve())
     try:
         yield Site(running)
     finally:
         running.stop()
-        thread.join(15)
-        app.close()
+        ended.result(15)
         if web:
             web.close()
-    assert not thread.is_alive(), "the server did not stop"
 
 
 def write_chain(leaf: trustme.LeafCert, home: Path) -> None:

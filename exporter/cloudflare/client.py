@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -57,6 +59,18 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.base_url}/accounts/{self.account_id}/access/ai-controls/mcp/{what}"
 
 
+class Shared(NamedTuple):
+    """What all clients of a program share.
+
+    Attributes:
+        slots: requests that may be under way.
+        redact: takes secrets out of a text of the API and makes it presentable.
+    """
+
+    slots: asyncio.Semaphore
+    redact: Callable[[str], str]
+
+
 class Client:
     """Lists an account's portals, and its servers where asked to; for one event loop.
 
@@ -65,8 +79,7 @@ class Client:
         headers: with the credentials, asked for once a listing.
         pause: outlives a client whose configuration is replaced.
         observer: receives each request.
-        slots: requests of the whole program that may be under way.
-        redact: takes secrets out of a text of the API and makes it presentable.
+        shared: with the other clients.
     """
 
     def __init__(
@@ -75,15 +88,13 @@ class Client:
         headers: Headers,
         pause: Pause,
         observer: Observer,
-        slots: asyncio.Semaphore,
-        redact: Callable[[str], str],
+        shared: Shared,
     ) -> None:
         self._endpoint = endpoint
         self._headers = headers
         self._pause = pause
         self._observer = observer
-        self._slots = slots
-        self._redact = redact
+        self._slots, self._redact = shared
         self._idle: list[Fetcher] = []
         self._closed = False
 
@@ -168,7 +179,7 @@ class Client:
             raise self._failure(answer) from None
 
     def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, self._redact)
+        return failure(answer.status, answer.headers, answer.body, time.time(), self._redact)
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:

@@ -139,10 +139,10 @@ def _pool_classes(reports_to: InFlight) -> dict[str, type[HTTPConnectionPool]]:
         in_flight = reports_to
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = Plain  # type: ignore[assignment]  # annotated as an interface
 
     class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = Tls
+        ConnectionCls = Tls  # type: ignore[assignment]  # as above
 
     return {"http": PlainPool, "https": TlsPool}
 

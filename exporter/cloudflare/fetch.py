@@ -12,6 +12,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 
@@ -184,9 +185,8 @@ class Fetcher:
                 body += piece
                 seen.size = len(body)
                 if seen.size > self._max_bytes:
-                    raise _invalid(
-                        f"it is larger than --api.max-response-size allows ({self._max_bytes} bytes)"
-                    )
+                    limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
+                    raise _invalid(f"it is larger than {limit}")
             return Answer(response.status_code, response.headers, body)
 
     def _pieces(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
@@ -276,7 +276,6 @@ def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes
 # --- failures ----------------------------------------------------------------------------------
 
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
-_PROXY_AUTHENTICATION_REQUIRED = 407
 
 _HINT_CERTIFICATE = (
     "if a proxy in between inspects TLS, name its authority with ca_file or SSL_CERT_FILE; "
@@ -306,7 +305,7 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     errors = tuple(_chain(problem))
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return _timed_out()
-    if no_descriptor_left(errors):
+    if _no_descriptor_left(errors):
         return _connection("too many open files", _HINT_DESCRIPTORS)
     for error in errors:
         found = _named(error)
@@ -325,26 +324,31 @@ def _connection(cause: str, hint: str | None) -> ListingError:
 
 def _named(error: BaseException) -> tuple[str, str | None] | None:
     """What failed, in words that hold no URL and no header, and what to do about it."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})", _HINT_CERTIFICATE
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or 'no reason given'})", None
-    if isinstance(error, socket.gaierror):
-        return f"its name cannot be resolved ({error.strerror})", _HINT_NAME
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused", _HINT_REFUSED
-    if isinstance(error, OSError) and error.errno and error.strerror:
-        return error.strerror.lower(), None
-    tunnel = _TUNNEL.search(str(error)) if type(error) is OSError else None
-    if tunnel is None:
-        return None
-    refused = int(tunnel[1]) == _PROXY_AUTHENTICATION_REQUIRED
-    return f"the proxy answered HTTP {tunnel[1]}", _HINT_PROXY_LOGIN if refused else None
+    match error:
+        case ssl.SSLCertVerificationError():
+            found = f"its certificate is not trusted ({error.verify_message})", _HINT_CERTIFICATE
+        case ssl.SSLError():
+            found = f"TLS failed ({error.reason or 'no reason given'})", None
+        case socket.gaierror():
+            found = f"its name cannot be resolved ({error.strerror})", _HINT_NAME
+        case ConnectionRefusedError():
+            found = "connection refused", _HINT_REFUSED
+        case OSError(errno=int(), strerror=str(cause)):
+            found = cause.lower(), None
+        case OSError() if tunnel := _TUNNEL.search(str(error)):
+            refused = int(tunnel[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+            hint = _HINT_PROXY_LOGIN if refused else None
+            found = f"the proxy answered HTTP {tunnel[1]}", hint
+        case _:
+            return None
+    return found
 
 
-def no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
+def _no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
     """Whether the limit of open files is behind it: name lookups fail of it in other words."""
-    if any(isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in errors):
+    if any(
+        isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in errors
+    ):
         return True
     if not any(isinstance(one, socket.gaierror) for one in errors):
         return False

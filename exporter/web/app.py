@@ -1,21 +1,20 @@
 """The routes, as an ASGI application without a framework.
 
-Nothing here waits in a thread: a scrape waits for its listing in the event loop, and only the
-making of the text and its compression go to a few threads of their own.
+Nothing here blocks: a scrape waits for its listing in the event loop, and what takes the processor
+for a while (text, compression, the status page) runs in threads, a few at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from exporter.logs import event
+from exporter.threads import in_thread
 from exporter.web.control import Control, ControlRoutes
 from exporter.web.discovery import targets
 from exporter.web.guard import OPEN, Guard
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 RENDERERS = 2
-"""Threads that make text: they compete for one interpreter, so that more would not be faster."""
+"""Expositions made at a time: they compete for one interpreter, so more would not be faster."""
 
 GZIP_LEVEL = 3
 """Three megabytes of metrics text come down to a twelfth in 14 ms; level 6 takes two and a half
@@ -43,7 +42,7 @@ times as long to save another eighth."""
 METHODS = ("GET", "HEAD")
 
 MOST_PAGES = 16
-"""Status pages that wait to be made; they have a thread of their own, so that scrapes go first."""
+"""Status pages that wait to be made, one at a time, so that scrapes go first."""
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
 CONFIG, RELOAD = "/config", "/-/reload"
@@ -51,28 +50,32 @@ CONFIG, RELOAD = "/config", "/-/reload"
 _INTERNAL_ERROR = plain(500, "internal error, see the log")
 _CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
 
-S = TypeVar("S")
+T = TypeVar("T")
 
 
-class Source(Protocol[S]):
-    """Where scrapes come from; ``S`` is whatever a listing leaves for the exposition."""
+class Outcome(Protocol):
+    """What a scrape leaves for the exposition."""
 
-    def begin(self, timeout: float | None) -> Future[S]:
-        """Begin a listing or join the one under way; must return at once.
-
-        ``timeout`` is what Prometheus announced, in seconds, if it did.
-        """
-
-    def expose(self, scrape: S, format: Format, names: frozenset[str]) -> Iterable[bytes]:  # noqa: A002
-        """The exposition, in pieces: the families that ``names`` has, all where it is empty.
-
-        Called from several threads.
-        """
+    @property
+    def identity(self) -> object:
+        """Equal for scrapes that got the same listings, as long as they are in memory."""
 
 
-Probe = Callable[[float | None, str], "Future[S]"]
-"""Begins a listing of one account by its name, as `Source.begin` does of all; KeyError for a name
-that there is not."""
+class Source(Protocol):
+    """Where scrapes come from: see `exporter.accounts.Accounts`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the accounts."""
+
+    def observed(self) -> Sequence[Observed]:
+        """What is known of each account; returns at once."""
+
+    async def scrape(self, announced: float | None, name: str | None = None) -> Any:
+        """The `Outcome` for all accounts or the named one; KeyError for an unknown name."""
+
+    def expose(self, scrapes: Any, form: Format, names: frozenset[str]) -> Iterable[bytes]:
+        """The exposition, in pieces; called from several threads."""
 
 
 class Route(NamedTuple):
@@ -83,29 +86,25 @@ class Route(NamedTuple):
     is_open: bool = False
 
 
-class App(Generic[S]):
+class App:
     """The application.
 
     Args:
-        source: of scrapes; asked by the telemetry path alone.
+        source: of scrapes.
         telemetry_path: of the metrics.
-        accounts: what the status page shows; must return at once.
-        probe: of scrapes of one account; without it there is no ``/probe`` and no ``/sd``.
         control: has the configuration; without it there is no ``/config`` and no ``/-/reload``.
         lifecycle: whether ``/-/reload`` may be used.
         site: where the exporter is reached.
-        max_requests: scrapes that may wait or be made at the same time; 0 for no limit.
-        guard: who may come in, as of now; must return at once.
+        max_requests: expositions that may wait or be made at the same time; 0 for no limit.
+        guard: who may come in; must return at once.
         most_bytes: of all answers that wait for their readers; the oldest are cut off beyond.
     """
 
     def __init__(
         self,
-        source: Source[S],
+        source: Source,
         *,
         telemetry_path: str = "/metrics",
-        accounts: Callable[[], Sequence[Observed]] = tuple,
-        probe: Probe[S] | None = None,
         control: Control | None = None,
         lifecycle: bool = False,
         site: Site = Site(),  # noqa: B008 - a frozen value
@@ -114,20 +113,17 @@ class App(Generic[S]):
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._source = source
-        self._accounts = accounts
-        self._probe = probe
-        self._control = None if control is None else ControlRoutes(control, lifecycle=lifecycle)
+        self._control = None if control is None else ControlRoutes(control, site, lifecycle)
         self._site = site
         self._max_requests = max_requests
         self._guard = guard
         self._outgoing = Outgoing(most_bytes)
-        self._scrapes = 0
+        self._renderings: dict[object, asyncio.Task[Response]] = {}
+        self._renderers = asyncio.Semaphore(RENDERERS)
         self._pages = 0
-        self._renderers = ThreadPoolExecutor(RENDERERS, thread_name_prefix="render")
-        self._page_maker = ThreadPoolExecutor(1, thread_name_prefix="page")
-        self._reported: weakref.WeakSet[Future[S]] = weakref.WeakSet()
+        self._page_maker = asyncio.Lock()
         self._status = StatusPage(
-            accounts,
+            source.observed,
             self._links(telemetry_path),
             metrics_path=telemetry_path,
             prefix=site.link_prefix,
@@ -135,11 +131,10 @@ class App(Generic[S]):
         self._routes = self._all_routes(telemetry_path)
 
     def _links(self, telemetry_path: str) -> dict[str, str]:
-        discovery = {"Service discovery": DISCOVERY} if self._probe else {}
         config = {"Configuration": CONFIG} if self._control else {}
         return {
             "Metrics": telemetry_path,
-            **discovery,
+            "Service discovery": DISCOVERY,
             **config,
             "Healthy": HEALTHY,
             "Ready": READY,
@@ -150,9 +145,9 @@ class App(Generic[S]):
             "/": Route(self._show_status),
             HEALTHY: Route(_healthy, is_open=True),
             READY: Route(_ready, is_open=True),
+            PROBE: Route(self._scrape_one),
+            DISCOVERY: Route(self._discover),
         }
-        if self._probe is not None:
-            routes |= {PROBE: Route(self._scrape_one), DISCOVERY: Route(self._discover)}
         if self._control is not None:
             routes |= {
                 CONFIG: Route(self._control.config),
@@ -180,13 +175,6 @@ class App(Generic[S]):
             response.send(send, head_only=head_only, headers=guard.headers), len(response.body)
         )
 
-    def close(self) -> None:
-        """Let the threads end; text that nobody has begun to make is not made."""
-        self._renderers.shutdown(wait=False, cancel_futures=True)
-        self._page_maker.shutdown(wait=False, cancel_futures=True)
-        if self._control is not None:
-            self._control.close()
-
     async def _answer(self, request: Request, guard: Guard) -> Response:
         route = self._routes.get(request.path)
         if route is None or not route.is_open:
@@ -207,9 +195,8 @@ class App(Generic[S]):
             return plain(503, "too many status pages are asked for, try again later")
         self._pages += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._page_maker, self._status.answer, request
-            )
+            async with self._page_maker:
+                return await in_thread(partial(self._status.answer, request))
         finally:
             self._pages -= 1
 
@@ -217,56 +204,53 @@ class App(Generic[S]):
         reached = self._site.address(request.scheme, request.header("Host"))
         if reached is None:
             return plain(400, "the header Host is missing or names no host; see --web.external-url")
-        names = [account.account_name for account in self._accounts()]
         path = self._site.link_prefix + PROBE
-        return Response(200, targets(names, *reached, path), "application/json; charset=utf-8")
+        document = targets(self._source.names, *reached, path)
+        return Response(200, document, "application/json; charset=utf-8")
 
     async def _scrape_all(self, request: Request) -> Response:
-        return await self._limited(request, lambda: self._source.begin(request.scrape_timeout))
+        return await self._metrics(request, self._source.scrape(request.scrape_timeout))
 
     async def _scrape_one(self, request: Request) -> Response:
-        begin = self._probe
         names = request.values("account")
-        if begin is None or len(names) != 1 or not names[0]:
+        if len(names) != 1 or not names[0]:
             return plain(400, "say once which account: /probe?account=NAME; /sd lists the names")
-        try:
-            return await self._limited(request, lambda: _begun(begin, request, names[0]))
-        except _UnknownAccountError:
+        if names[0] not in self._source.names:
             return plain(404, "there is no account of this name; /sd lists the names")
+        return await self._metrics(request, self._source.scrape(request.scrape_timeout, names[0]))
 
-    async def _limited(self, request: Request, begin: Callable[[], Future[S]]) -> Response:
-        """A scrape, unless too many others are under way; a reader's pace does not count."""
-        if 0 < self._max_requests <= self._scrapes:
-            return plain(
-                503, f"{self._max_requests} scrapes are being answered already, try again later"
-            )
-        self._scrapes += 1
-        try:
-            return await self._scrape(request, begin)
-        finally:
-            self._scrapes -= 1
+    async def _metrics(self, request: Request, scrape: Coroutine[Any, Any, Outcome]) -> Response:
+        outcome = await _unless_gone(request, scrape)
+        return _CLIENT_GONE if outcome is None else await self._exposition(request, outcome)
 
-    async def _scrape(self, request: Request, begin: Callable[[], Future[S]]) -> Response:
-        listing = begin()
-        if not await _ended(listing, request):
-            return _CLIENT_GONE
-        try:
-            scrape = listing.result()
-        except Exception:
-            if listing in self._reported:
-                return _INTERNAL_ERROR
-            self._reported.add(listing)
-            raise
-        return await asyncio.get_running_loop().run_in_executor(
-            self._renderers, self._render, scrape, request
-        )
-
-    def _render(self, scrape: S, request: Request) -> Response:
+    async def _exposition(self, request: Request, outcome: Outcome) -> Response:
+        """The text of a scrape, made once for all that want the same of the same listings."""
         form = choose_format(request.header("Accept"))
-        pieces = self._source.expose(scrape, form, request.query("name[]"))
+        gzip = accepts_gzip(request.header("Accept-Encoding"))
+        names = request.query("name[]")
+        key = (outcome.identity, form, gzip, names)
+        rendering = self._renderings.get(key)
+        if rendering is None:
+            if 0 < self._max_requests <= len(self._renderings):
+                return plain(
+                    503, f"{self._max_requests} scrapes are being answered already, try again later"
+                )
+            call = partial(self._render, outcome, form, gzip, names)
+            rendering = asyncio.get_running_loop().create_task(self._rendered(call))
+            self._renderings[key] = rendering
+            rendering.add_done_callback(lambda _: self._renderings.pop(key))
+        return await asyncio.shield(rendering)
+
+    async def _rendered(self, call: Callable[[], Response]) -> Response:
+        async with self._renderers:
+            return await in_thread(call)
+
+    def _render(
+        self, outcome: Outcome, form: Format, gzip: bool, names: frozenset[str]
+    ) -> Response:
         headers: tuple[tuple[str, str], ...] = (("Vary", "Accept, Accept-Encoding"),)
-        body, size = _packed(pieces)
-        if accepts_gzip(request.header("Accept-Encoding")):
+        body, size = _packed(self._source.expose(outcome, form, names))
+        if gzip:
             packed = (*headers, ("Content-Encoding", "gzip"))
             return Response(200, body, form.content_type, packed)
         return Response(200, body, form.content_type, headers, unpacked_size=size)
@@ -284,15 +268,19 @@ def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
     return bytes(packed), size
 
 
-class _UnknownAccountError(Exception):
-    """Nothing is configured under this name."""
+async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T | None:
+    """The result; None where the client goes before it is there.
 
-
-def _begun(begin: Probe[S], request: Request, name: str) -> Future[S]:
+    A listing goes on whoever leaves: others may wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    result, gone = loop.create_task(waiting), loop.create_task(request.abandoned())
     try:
-        return begin(request.scrape_timeout, name)
-    except KeyError:
-        raise _UnknownAccountError from None
+        await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
+        return result.result() if result.done() else None
+    finally:
+        result.cancel()
+        gone.cancel()
 
 
 async def _healthy(_request: Request) -> Response:
@@ -301,25 +289,3 @@ async def _healthy(_request: Request) -> Response:
 
 async def _ready(_request: Request) -> Response:
     return plain(200, "cloudflare-mcp-exporter is ready")
-
-
-async def _ended(listing: Future[S], request: Request) -> bool:
-    """Wait for the end of the listing, without a thread; false if the client went before it.
-
-    The listing goes on whoever leaves: others may wait for it.
-    """
-    loop = asyncio.get_running_loop()
-    end = asyncio.Event()
-
-    def wake(_listing: Future[S]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(end.set)
-
-    listing.add_done_callback(wake)
-    waiters = [loop.create_task(end.wait()), loop.create_task(request.abandoned())]
-    try:
-        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiters:
-            waiter.cancel()
-    return listing.done()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 import socket
-import threading
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -39,8 +38,8 @@ class Server:
     Args:
         app: the application.
         sockets: from `bind`; closed at the end.
-        on_stop: called once, in a thread of its own, when the server has stopped accepting and
-            before it waits for the requests under way.
+        on_stop: called once, when the server stops and before it waits for the requests under
+            way; must return at once.
         grace: seconds for these to be answered.
         head_timeout: seconds for a request's head to arrive.
         stall_timeout: seconds for a reader to take what we hand out at a time.
@@ -96,7 +95,11 @@ class Server:
 
         A second signal ends the process at once.
         """
-        asyncio.run(self._server.serve(self._sockets))
+        asyncio.run(self.serve())
+
+    async def serve(self) -> None:
+        """As `run`, in the event loop that runs already."""
+        await self._server.serve(self._sockets)
 
     def stop(self) -> None:
         """Make `run` return, requests under way answered; safe from any thread."""
@@ -140,17 +143,9 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell the owner, beside the base class's own work.
-
-        A daemon thread, since the owner may wait for something, and the answers do not wait for it.
-        """
-        asyncio.get_running_loop().call_soon(
-            threading.Thread(target=self._tell_owner, name="on-stop", daemon=True).start
-        )
-        await super().shutdown(sockets)
-
-    def _tell_owner(self) -> None:
+        """Tell the owner, in addition to the base class's own work."""
         try:
             self._on_stop()
         except Exception as error:  # noqa: BLE001 - what stops must go on stopping
             event(LOGGER, logging.ERROR, "stopping failed", exc_info=error)
+        await super().shutdown(sockets)

@@ -50,3 +50,14 @@ class Site(msgspec.Struct, frozen=True):
         if found is None:
             return None
         return scheme, f"{found['host']}:{found['port'] or _PORTS[scheme]}"
+
+    def is_own(self, origin: str, host: str) -> bool:
+        """Whether a browser's ``Origin`` is where the exporter is reached.
+
+        Args:
+            origin: of the page that sends a request: scheme, host and port.
+            host: of the request, as its header has it.
+        """
+        scheme, _, reached = origin.rstrip("/").partition("://")
+        own = {urlsplit(self.external_url)[:2]} if self.external_url else set()
+        return (scheme, reached) in own or (scheme in _PORTS and reached == host)

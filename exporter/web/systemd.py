@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 BEATS = 3
@@ -46,15 +46,6 @@ class Notifier:
             yield
         finally:
             self.ready()
-
-    def around(self, reload: Callable[[], str | None]) -> Callable[[], str | None]:
-        """The same reload, which systemd hears of."""
-
-        def told() -> str | None:
-            with self.reloading():
-                return reload()
-
-        return told
 
     def _send(self, state: str) -> None:
         if not self._address:

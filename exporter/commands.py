@@ -1,0 +1,175 @@
+"""``--once`` and ``--check``: list every account once and print, without a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from exporter.accounts import Accounts
+from exporter.errors import SettingsError
+from exporter.metrics.catalogue import ALL
+from exporter.metrics.formats import Format
+from exporter.model import Inventory
+from exporter.scrape import Scrape
+
+NAMES = frozenset(metric.name for metric in ALL)
+"""The product's own families. The node_exporter has a process of its own to tell of, and refuses
+a second one's metrics under the same names."""
+
+SUFFIX = ".prom"
+"""What the node_exporter reads in its directory; it passes over everything else."""
+
+
+def write(output: BinaryIO, text: str) -> None:
+    """Write it in UTF-8, whatever the locale; a reader that has gone (``| head``) is no error."""
+    try:
+        output.write(text.encode("utf-8", "replace"))
+        output.flush()
+    except BrokenPipeError:
+        with suppress(OSError):  # or the interpreter tries to flush it again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+
+
+# --- one exposition, to standard output or to a file for the node_exporter ---------------------
+
+
+async def expose_once(accounts: Accounts, textfile: str, output: BinaryIO) -> int:
+    """List every account once and write the exposition in the text format.
+
+    Args:
+        accounts: to list.
+        textfile: where to write, whole or not at all; empty for ``output``.
+        output: standard output.
+
+    Returns:
+        The exit status: 0, or 1 when an account failed (the exposition says which).
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    target = _checked(textfile) if textfile else None
+    scrapes = await accounts.scrape(None)
+    exposition = b"".join(accounts.expose(scrapes, Format.TEXT, NAMES))
+    if target is None:
+        write(output, exposition.decode())
+    else:
+        _write(target, exposition)
+    return int(any(scrape.failure is not None for scrape in scrapes.accounts))
+
+
+def _checked(textfile: str) -> Path:
+    """The path, where a file can be put there: found out before the API is asked."""
+    target = Path(textfile)
+    if target.suffix != SUFFIX:
+        raise SettingsError(
+            f"--textfile: {textfile} must end in {SUFFIX}, or the node_exporter passes it over"
+        )
+    if not target.parent.is_dir():
+        raise SettingsError(f"--textfile: {target.parent} is not a directory; make it first")
+    return target
+
+
+def _write(target: Path, exposition: bytes) -> None:
+    """Write beside the target and rename, so that a reader sees the old file or the new one."""
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(exposition)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)  # the node_exporter runs as another user
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise SettingsError(f"--textfile: {target} cannot be written: {problem.strerror}") from None
+
+
+# --- access to the accounts --------------------------------------------------------------------
+
+
+async def check(accounts: Accounts, form: str, output: BinaryIO) -> int:
+    """List every account once and report what works, and how to fix what does not.
+
+    Args:
+        accounts: to list.
+        form: ``text`` or ``json``.
+        output: standard output.
+
+    Returns:
+        The exit status: 0, or 1 when an account failed.
+    """
+    scrapes = (await accounts.scrape(None)).accounts
+    write(output, REPORTS[form](scrapes))
+    return int(any(scrape.failure is not None for scrape in scrapes))
+
+
+def _facts(scrape: Scrape) -> dict[str, Any]:
+    """What is known of one account, as the JSON report shows it."""
+    facts: dict[str, Any] = {
+        "name": scrape.account_name,
+        "account_id": scrape.account_id,
+        "ok": scrape.failure is None,
+        "seconds": round(scrape.duration, 3),
+    }
+    if scrape.failure is not None:
+        facts |= {
+            "reason": scrape.failure.reason.value,
+            "error": str(scrape.failure),
+            "hint": scrape.failure.hint,
+        }
+    if scrape.inventory is not None:
+        facts |= _counts(scrape.inventory)
+    return facts
+
+
+def _counts(inventory: Inventory) -> dict[str, int]:
+    servers = [one.server for one in inventory.servers]
+    return {
+        "portals": len(inventory.portals),
+        "servers": len(servers),
+        "servers_in_error": sum(server.in_error for server in servers),
+        "skipped_records": len(inventory.skipped),
+    }
+
+
+def _as_json(accounts: tuple[Scrape, ...]) -> str:
+    facts = [_facts(account) for account in accounts]
+    report = {"ok": all(one["ok"] for one in facts), "accounts": facts}
+    return json.dumps(report, indent=2) + "\n"
+
+
+def _as_text(accounts: tuple[Scrape, ...]) -> str:
+    return "".join(_paragraph(_facts(account)) for account in accounts)
+
+
+def _paragraph(facts: dict[str, Any]) -> str:
+    name = str(facts["name"])
+    title = name if name == facts["account_id"] else f"{name} ({facts['account_id']})"
+    if not facts["ok"]:
+        return (
+            f"FAILED  {title}\n"
+            f"  what  {facts['error']} (reason {facts['reason']})\n"
+            f"  mend  {facts['hint']}\n"
+        )
+    text = (
+        f"OK      {title}\n"
+        f"  seen  {facts['portals']} portals and {facts['servers']} servers, "
+        f"{facts['servers_in_error']} of them in error, in {facts['seconds']} s\n"
+    )
+    if facts["skipped_records"]:
+        text += (
+            f"  note  {facts['skipped_records']} records could not be read; the log names them\n"
+        )
+    return text
+
+
+REPORTS: dict[str, Callable[[tuple[Scrape, ...]], str]] = {"text": _as_text, "json": _as_json}
