@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -31,6 +32,7 @@ from watching import (
     samples,
     scrape,
     stop,
+    submit,
     value,
 )
 
@@ -84,6 +86,7 @@ def test_fifty_scrapes_at_once_make_one_listing() -> None:
             return begin(service)
 
         begun = list(scrapers.map(begin_together, range(50)))
+        submit(asyncio.sleep(0)).result(5)  # by then all of them wait for the listing
         held.release()
         texts = [exposed(service, future) for future in begun]
         assert len(api.heads) == 1

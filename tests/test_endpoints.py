@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,15 +18,15 @@ import requests
 import trustme
 import yaml
 
-from exporter.scrape import Observed
+from exporter.metrics.formats import Format
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
 from exporter.web import app
 from exporter.web.site import Site
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
-from watching import samples
-from webserver import Source, done, site, trusting, write_chain
+from watching import samples, value
+from webserver import Outcome, Source, done, site, trusting, write_chain
 
 RunExporter = Callable[..., RunningExporter]
 RunPrometheus = Callable[[str], Prometheus]
@@ -34,23 +34,14 @@ RunPrometheus = Callable[[str], Prometheus]
 NAMES = ("a", 'b & "c" ü')
 
 
-def observed() -> tuple[Observed, ...]:
-    return tuple(Observed(f"id of {name}", name) for name in NAMES)
-
-
 class Configuration:
     """A control whose reload gives what the test says."""
 
     def __init__(self, *problems: str | None) -> None:
         self.problems = list(problems)
-        self.overlapping = 0
-        self.most_overlapping = 0
 
     async def reload(self) -> str | None:
-        self.overlapping += 1
-        self.most_overlapping = max(self.most_overlapping, self.overlapping)
-        await asyncio.sleep(0.02)  # what could overlap must take its time
-        self.overlapping -= 1
+        await asyncio.sleep(0.02)
         return self.problems.pop(0)
 
     async def effective_config(self) -> str:
@@ -142,6 +133,7 @@ def test_discovery_has_one_group_for_each_account(
     where: Site, host: str, expected: tuple[str, str, dict[str, str]]
 ) -> None:
     source = Source()
+    source.names = NAMES
     address, path, more = expected
     with site(source, site=where) as served:
         status, headers, body = served.ask(f"{where.route_prefix}/sd", headers={"Host": host})
@@ -153,9 +145,7 @@ def test_discovery_has_one_group_for_each_account(
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "<script>", "a:b", "user@host", "a,b"])
 def test_discovery_believes_no_host_that_is_none(host: str) -> None:
     source = Source()
-    with site(
-        source,
-    ) as served:
+    with site(source) as served:
         status, _, body = served.ask("/sd", headers={"Host": host})
     assert (status, host.encode() in body) == (400, host == "")
 
@@ -166,10 +156,7 @@ def test_discovery_over_tls_says_https(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}\n")
     source = Source()
-    with site(
-        source,
-        web_config=file,
-    ) as served:
+    with site(source, web_config=file) as served:
         _, _, body = served.ask("/sd", context=trusting(authority))
         address = f"127.0.0.1:{served.port}"
     assert json.loads(body)[0] == group(address, "a", "/probe", __scheme__="https")
@@ -268,9 +255,8 @@ def test_a_reload_that_fails_is_a_500_with_the_one_line_that_says_why() -> None:
         assert served.ask("/-/reload", "POST")[0] == 200
 
 
-def test_reloads_follow_each_other_and_hold_nothing_up() -> None:
-    control = Configuration(*[None] * 10)
-    with site(Source(), control=control, lifecycle=True) as served:
+def test_reloads_hold_nothing_up() -> None:
+    with site(Source(), control=Configuration(*[None] * 10), lifecycle=True) as served:
         statuses: list[int] = []
         askers = [
             threading.Thread(target=lambda: statuses.append(served.ask("/-/reload", "POST")[0]))
@@ -282,7 +268,6 @@ def test_reloads_follow_each_other_and_hold_nothing_up() -> None:
         for asker in askers:
             asker.join(10)
     assert statuses == [200] * 10
-    assert control.most_overlapping == 1
 
 
 def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
@@ -355,10 +340,20 @@ def test_the_prefix_is_the_path_of_the_external_url_unless_it_is_given(
 # --- the bound on scrapes ----------------------------------------------------------------------
 
 
+class Slow(Source):
+    """Scrapes whose text takes until `go_on` to be made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def expose(self, scrapes: Outcome, form: Format, names: frozenset[str]) -> list[bytes]:
+        assert self.go_on.wait(20)
+        return super().expose(scrapes, form, names)
+
+
 def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> None:
-    source = Source()
-    waiting: Future[bytes] = Future()
-    source.next = lambda: waiting
+    source = Slow()
     with site(source, max_requests=3) as served, ExitStack() as cleanup:
         for path in ("/metrics", "/metrics", "/probe?account=a"):
             connection = cleanup.enter_context(served.connect())
@@ -372,9 +367,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
             assert body == b"3 scrapes are being answered already, try again later\n"
         for path in ("/-/healthy", "/-/ready", "/", "/sd"):
             assert served.ask(path)[0] == 200, path
-        assert len(source.begun) == 3
-        waiting.set_result(b"up 1\n")
-        source.next = lambda: done(b"up 1\n")
+        source.go_on.set()
         eventually(lambda: served.ask()[0] == 200, "room for another scrape")
 
 
@@ -389,35 +382,30 @@ def test_readers_that_are_slow_take_no_place_of_a_scrape() -> None:
         assert served.ask()[0] == 200
 
 
-def test_a_client_that_leaves_leaves_its_place() -> None:
+def test_scrapes_that_wait_for_a_listing_take_no_place() -> None:
     source = Source()
     waiting: Future[bytes] = Future()
     source.next = lambda: waiting
-    with site(source, max_requests=1) as served:
-        with served.connect() as connection:
+    with site(source, max_requests=1) as served, ExitStack() as cleanup:
+        for _ in range(5):
+            connection = cleanup.enter_context(served.connect())
             connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            eventually(lambda: source.begun, "a scrape under way")
+        eventually(lambda: len(source.begun) == 5, "five scrapes under way")
         source.next = lambda: done(b"up 1\n")
-        eventually(lambda: served.ask()[0] == 200, "a free place")
+        assert served.ask()[0] == 200
         waiting.set_result(b"")
 
 
-def test_the_bound_is_40_unless_said_otherwise(
+def test_sixty_scrapes_that_join_one_listing_are_all_answered(
     run_exporter: RunExporter, simulator: Simulator
 ) -> None:
     simulator.latency = 1.5
     exporter = run_exporter(env=simulator.environment())
-    statuses: list[int] = []
-
-    def ask() -> None:
-        statuses.append(get(f"{exporter.url}/metrics").status_code)
-
-    askers = [threading.Thread(target=ask) for _ in range(60)]
-    for asker in askers:
-        asker.start()
-    for asker in askers:
-        asker.join(20)
-    assert sorted(statuses) == [200] * 40 + [503] * 20
+    with ThreadPoolExecutor(60) as askers:
+        asked = [askers.submit(get, f"{exporter.url}/metrics") for _ in range(60)]
+        texts = [one.result(30).text for one in asked]
+    assert {value(text, "cloudflare_mcp_up") for text in texts} == {1}
+    assert len(simulator.requests) == 1
 
 
 # --- the documentation -------------------------------------------------------------------------

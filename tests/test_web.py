@@ -274,21 +274,14 @@ def failed_future() -> Future[str]:
     return future
 
 
-def cancelled_future() -> Future[str]:
-    future: Future[str] = Future()
-    future.cancel()
-    return future
-
-
 @pytest.mark.parametrize(
     ("attribute", "fault"),
     [
         ("next", raising),
         ("next", failed_future),
-        ("next", cancelled_future),
-        ("body", raising),
+        ("render", raising),
     ],
-    ids=["begin", "listing", "cancelled-listing", "expose"],
+    ids=["begin", "listing", "expose"],
 )
 def test_a_bug_is_a_500_and_one_traceback_in_the_log_and_the_next_scrape_works(
     served: Running,
@@ -307,23 +300,6 @@ def test_a_bug_is_a_500_and_one_traceback_in_the_log_and_the_next_scrape_works(
     assert record.exc_info
     setattr(source, attribute, works)
     assert served.ask()[0] == 200
-
-
-def test_a_failure_that_many_scrapes_share_is_logged_once(
-    served: Running, source: Listings, caplog: pytest.LogCaptureFixture
-) -> None:
-    shared: Future[str] = Future()
-    source.next = lambda: shared
-    statuses: list[int] = []
-    askers = [threading.Thread(target=lambda: statuses.append(served.ask()[0])) for _ in range(5)]
-    for asker in askers:
-        asker.start()
-    eventually(lambda: len(source.timeouts) == 5, "five scrapes")
-    shared.set_exception(RuntimeError("no"))
-    for asker in askers:
-        asker.join(10)
-    assert statuses == [500] * 5
-    assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 1
 
 
 # --- the other paths ---------------------------------------------------------------------------

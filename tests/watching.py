@@ -24,12 +24,20 @@ T = TypeVar("T")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 @cache
-def event_loop() -> asyncio.AbstractEventLoop:
-    """One that runs in a thread: what the tests of a process scrape and serve on."""
+def _event_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="event loop", daemon=True).start()
     return loop
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """One that runs in a thread: what the tests of a process scrape and serve on."""
+    with _ONE_AT_A_TIME:
+        return _event_loop()
 
 
 def submit(work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -324,6 +324,7 @@ def _connection(cause: str, hint: str | None) -> ListingError:
 
 def _named(error: BaseException) -> tuple[str, str | None] | None:
     """What failed, in words that hold no URL and no header, and what to do about it."""
+    found: tuple[str, str | None]
     match error:
         case ssl.SSLCertVerificationError():
             found = f"its certificate is not trusted ({error.verify_message})", _HINT_CERTIFICATE
