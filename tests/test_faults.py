@@ -1,0 +1,356 @@
+"""What makes libraries raise is the failure of its account, and the process goes on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from exporter.settings import load
+from exporter.simulator.server import Simulator
+from processes import ROOT, RunningExporter, bare_environment, eventually, get
+from rawserver import RawServer, answer, listing, portal
+from watching import ACCOUNT_ID, TOKEN, accounts_for, accounts_of, failures, scrape, value
+
+WHOLE = answer(listing([portal("a")]))
+OTHER_ID = "f" * 32
+
+
+def redirect(location: bytes, status: bytes = b"302 Found") -> bytes:
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\nLocation: "
+    return head + location + b"\r\n\r\n"
+
+
+def bomb(mebibytes: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    block = b" " * (1 << 20)
+    return b"".join(packer.compress(block) for _ in range(mebibytes)) + packer.flush()
+
+
+ODD: dict[str, tuple[bytes, str]] = {
+    "redirect to half an address": (redirect(b"http://["), "invalid_response"),
+    "redirect that is not UTF-8": (redirect(b"/\xff\xfe"), "invalid_response"),
+    "redirect to a scheme that is none": (redirect(b"http://a:b:c/%zz"), "invalid_response"),
+    "308 with a port out of range": (
+        redirect(b"http://a:99999/", b"308 Permanent Redirect"),
+        "invalid_response",
+    ),
+    "header lines without end": (
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        "connection",
+    ),
+    "a header line of 100 kB": (
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        "connection",
+    ),
+    "a status that is no number": (b"HTTP/1.1 OK 200\r\n\r\n", "connection"),
+    "a status of four digits": (b"HTTP/1.1 2000 OK\r\n\r\n", "connection"),
+    "a length that is no number": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\nConnection: close\r\n\r\n{}",
+        "invalid_response",
+    ),
+    "a length below zero": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\nConnection: close\r\n\r\n{}",
+        "invalid_response",
+    ),
+    "a chunk that is no number": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "connection",
+    ),
+    "interim answers without end": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100, "connection"),
+    "protocols are switched": (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+        "invalid_response",
+    ),
+    "a cookie that is broken": (
+        answer(b"", headers="Set-Cookie: \xff=\x00; expires=never; domain=[\r\n"),
+        "invalid_response",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "reason"), ODD.values(), ids=ODD)
+def test_an_answer_that_libraries_stumble_over_is_the_failure_of_its_account(
+    sent: bytes, reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(peer: socket.socket, head: str) -> None:
+        peer.sendall(sent if ACCOUNT_ID in head else WHOLE)
+
+    with RawServer(handle) as api, caplog.at_level(logging.INFO):
+        config = tmp_path / "config.yml"
+        config.write_text(
+            f"base_url: {api.base_url}\naccounts:\n"
+            f"  - {{account_id: {ACCOUNT_ID}, api_token: {TOKEN}}}\n"
+            f"  - {{account_id: {OTHER_ID}, api_token: {TOKEN}}}\n"
+        )
+        text = scrape(accounts_of(load([f"--config.file={config}", "--scrape.timeout=5"], {})))
+    assert value(text, "cloudflare_mcp_up", account_id=ACCOUNT_ID) == 0
+    assert value(text, "cloudflare_mcp_up", account_id=OTHER_ID) == 1
+    assert failures(text) == {reason: 1}
+    failed = [one for one in caplog.records if one.getMessage() == "listing failed"]
+    assert len(failed) == 1
+    assert "Traceback" not in caplog.text
+
+
+def test_a_bug_in_one_account_is_seen_by_check_and_by_once(tmp_path: Path) -> None:
+    """With the one library taken away that only one of the accounts needs."""
+    with RawServer(lambda peer, _: peer.sendall(WHOLE)) as api:
+        config = tmp_path / "config.yml"
+        config.write_text(
+            f"base_url: {api.base_url}\naccounts:\n"
+            f"  - {{account_id: {ACCOUNT_ID}, api_token: {TOKEN}}}\n"
+            f"  - {{account_id: {OTHER_ID}, api_token: {TOKEN}, collectors: [servers]}}\n"
+        )
+        program = (
+            "import sys, exporter.cloudflare.client as client\n"
+            "def fail(*_, **__): raise ZeroDivisionError('of no use')\n"
+            "client.DECODERS = {**client.DECODERS, 'servers': fail}\n"
+            "from exporter.cli import main\n"
+            "sys.exit(main(sys.argv[1:], {}))\n"
+        )
+        ended = {
+            mode: subprocess.run(
+                [sys.executable, "-c", program, f"--config.file={config}", *mode.split()],
+                env=bare_environment(tmp_path),
+                capture_output=True,
+                timeout=30,
+                check=False,
+            )
+            for mode in ("--check --format=json", "--once")
+        }
+    check, once = ended.values()
+    assert (check.returncode, once.returncode) == (1, 1)
+    report = json.loads(check.stdout)
+    assert report["ok"] is False
+    assert [one["ok"] for one in report["accounts"]] == [True, False]
+    assert report["accounts"][1]["reason"] == "internal"
+    text = once.stdout.decode()
+    assert value(text, "cloudflare_mcp_up", account_id=OTHER_ID) == 0
+    assert value(text, "cloudflare_mcp_up", account_id=ACCOUNT_ID) == 1
+    assert b"Traceback" not in check.stderr + once.stderr
+
+
+# --- bodies, cookies, interim answers ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["302 Found", "200 OK", "404 Not Found", "503 Unavailable"])
+def test_the_size_limit_holds_for_every_status(status: str) -> None:
+    packed = "Content-Encoding: gzip\r\nLocation: /elsewhere\r\n"
+    sent = answer(bomb(1000), status, packed)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with RawServer(lambda peer, _: peer.sendall(sent)) as api:
+        text = scrape(accounts_for(api.base_url, "--api.max-response-size=32MiB"))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert failures(text) == {"invalid_response": 1}
+    assert grown < 200, f"{grown:.0f} MiB for a bomb of 1000 MiB and a limit of 32 MiB"
+
+
+def test_a_body_of_many_empty_gzip_members_is_refused_and_costs_little() -> None:
+    packed = gzip.compress(b"") * 50_000
+    with RawServer(lambda peer, _: peer.sendall(gzipped(packed))) as api:
+        text = scrape(accounts_for(api.base_url))
+    assert failures(text) == {"invalid_response": 1}
+    took = value(text, "cloudflare_mcp_collection_duration_seconds")
+    assert took is not None
+    assert took < 2
+
+
+def test_a_body_of_a_few_gzip_members_is_read_whole() -> None:
+    body = listing([portal("a"), portal("b")])
+    packed = b"".join(gzip.compress(body[at : at + 50]) for at in range(0, len(body), 50))
+    with RawServer(lambda peer, _: peer.sendall(gzipped(packed))) as api:
+        assert value(scrape(accounts_for(api.base_url)), "cloudflare_mcp_portals") == 2
+
+
+def gzipped(packed: bytes) -> bytes:
+    return answer(packed, headers="Content-Encoding: gzip\r\n")
+
+
+def test_no_cookie_is_kept() -> None:
+    sent = answer(listing([]), headers="Set-Cookie: a=b; Path=/\r\nSet-Cookie: __cf_bm=c\r\n")
+    with RawServer(lambda peer, _: peer.sendall(sent)) as api:
+        accounts = accounts_for(api.base_url)
+        for _ in range(3):
+            scrape(accounts)
+        assert len(api.heads) == 3
+        assert not [head for head in api.heads if "cookie" in head.lower()]
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 199 Whatever\r\nA: b\r\n\r\n",
+    ],
+    ids=["100", "102", "103", "100 and 199"],
+)
+def test_interim_answers_are_passed_over(interim: bytes) -> None:
+    with RawServer(lambda peer, _: peer.sendall(interim + WHOLE)) as api:
+        text = scrape(accounts_for(api.base_url))
+    assert value(text, "cloudflare_mcp_portals") == 1
+    assert value(text, "cloudflare_mcp_api_requests_total", code="200") == 1
+
+
+# --- hints -------------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_a_407_and_an_unknown_name_have_hints_of_their_own(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    flags = "--scrape.timeout=1"
+    scrape(accounts_for(f"http://127.0.0.1:{port}/client/v4", flags))
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", unknown)
+        scrape(accounts_for("http://api.example.com/client/v4", flags))
+    with RawServer(
+        lambda peer, _: peer.sendall(answer(b"", "407 Proxy Authentication Required"))
+    ) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.base_url.removesuffix("/client/v4"))
+        scrape(accounts_for("https://api.example.com/client/v4", flags))
+    hints = [vars(one)["fields"]["hint"] for one in caplog.records]
+    errors = [vars(one)["fields"]["error"] for one in caplog.records]
+    assert "nothing listens" in hints[0]
+    assert "DNS" in hints[1]
+    assert "user and the password" in hints[2]
+    assert "407" in errors[2]
+    assert len(set(hints)) == 3
+
+
+# --- surroundings ------------------------------------------------------------------------------
+
+
+def run(home: Path, *flags: str, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *flags],
+        env={**bare_environment(home), **env},
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+@pytest.mark.parametrize("exists", [True, False], ids=["exists", "missing"])
+def test_a_directory_for_several_processes_is_not_used(
+    name: str, exists: bool, tmp_path: Path, simulator: Simulator
+) -> None:
+    shared = tmp_path / "shared"
+    if exists:
+        shared.mkdir()
+    for _ in range(2):
+        ended = run(tmp_path, "--once", env={**simulator.environment(), name: str(shared)})
+        assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0)
+        text = ended.stdout.decode()
+        assert value(text, "cloudflare_mcp_api_requests_total", code="200") == 1, (
+            "nothing survives a process"
+        )
+    assert not exists or not list(shared.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["--once", "--check", "--check --format=json", "--config.check"])
+@pytest.mark.parametrize(
+    "locale",
+    [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}],
+    ids=["C", "ascii", "latin-1"],
+)
+def test_what_is_printed_is_utf_8_whatever_the_locale(
+    mode: str, locale: dict[str, str], tmp_path: Path, simulator: Simulator
+) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(
+        f"base_url: {simulator.base_url}\naccounts:\n  - {{account_id: {simulator.account_id}, "
+        f"name: 'Zürich €', api_token: {simulator.token}}}\n"
+    )
+    ended = run(tmp_path, f"--config.file={config}", *mode.split(), env=locale)
+    assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0), ended.stderr
+    text = ended.stdout.decode("utf-8")
+    if "json" in mode:
+        assert json.loads(text)["accounts"][0]["name"] == "Zürich €"
+    elif mode != "--config.check":  # which names the file alone
+        assert "Zürich €" in text
+
+
+@pytest.mark.parametrize("mode", ["--once", "--check"])
+def test_a_reader_that_leaves_early_is_no_error(
+    mode: str, tmp_path: Path, simulator: Simulator
+) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "exporter", mode],
+            env={**bare_environment(tmp_path), **simulator.environment()},
+            cwd=ROOT,
+            stdout=written,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(written)
+    assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0), ended.stderr
+    assert b"Broken" not in ended.stderr
+
+
+def test_a_python_without_ctypes_is_enough(tmp_path: Path, simulator: Simulator) -> None:
+    program = (
+        "import sys; sys.modules['_ctypes'] = None\n"
+        "from exporter.__main__ import entry_point\n"
+        "entry_point()\n"
+    )
+    for flag in ("--version", "--once"):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, flag],
+            env={**bare_environment(tmp_path), **simulator.environment()},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0), ended.stderr
+
+
+def blocks_hangup(pid: int) -> bool:
+    """Whether the process lets SIGHUP wait."""
+    found = re.search(
+        r"^SigBlk:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
+    return bool(found and int(found[1], 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_a_hangup_during_the_start_is_a_reload_and_not_the_end(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    exporter = RunningExporter(tmp_path, env=simulator.environment())
+    try:
+        eventually(lambda: blocks_hangup(exporter.process.pid), "the program's first line")
+        while "listening" not in exporter.log:
+            exporter.process.send_signal(signal.SIGHUP)
+            time.sleep(0.005)
+        exporter.await_ready()
+        exporter.logged("configuration reloaded")
+        assert get(f"{exporter.url}/metrics").ok
+        assert exporter.stop() == 0
+    finally:
+        exporter.kill()
