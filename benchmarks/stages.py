@@ -25,12 +25,12 @@ from benchmarks.candidates import PER_PAGE
 from benchmarks.processes import ROOT
 from benchmarks.scrapes import pages
 from benchmarks.upstream import Size, Upstream
-from exporter.budget import Budget
 from exporter.cloudflare.client import PORTALS, Endpoint
-from exporter.cloudflare.credentials import HeaderAuth, token_headers
+from exporter.cloudflare.credentials import HeaderAuth
 from exporter.cloudflare.decoding import decode_portals
+from exporter.cloudflare.fetch import Fetcher, Route
 from exporter.cloudflare.records import PortalPage
-from exporter.cloudflare.transport import Route, Transport
+from exporter.deadline import Deadline
 from exporter.inventory import build
 from exporter.memory import return_large_blocks
 from exporter.metrics.exposition import Filtered, render
@@ -82,13 +82,13 @@ def measure(size: Size, rounds: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def _scrape(transport: Transport, auth: HeaderAuth, url: str, count: int) -> dict[str, float]:
+def _scrape(fetcher: Fetcher, auth: HeaderAuth, url: str, count: int) -> dict[str, float]:
     watch = _Watch()
     read = []
     for number in range(1, count + 1):
         with watch(RECEIVE):
             params = {"page": number, "per_page": PER_PAGE}
-            body = transport.get(url, params, Budget(60.0), auth).body
+            body = fetcher.get(url, params, Deadline(60.0), auth).body
         with watch(DECODE):
             msgspec.json.decode(body, type=PortalPage)
         with watch(READ):
@@ -110,12 +110,12 @@ def _scrape(transport: Transport, auth: HeaderAuth, url: str, count: int) -> dic
 def _main(count: int, rounds: int) -> None:
     account, base = os.environ["CLOUDFLARE_ACCOUNT_ID"], os.environ["CLOUDFLARE_BASE_URL"]
     endpoint = Endpoint(base, account, PER_PAGE, 1, 1 << 30)
-    auth = HeaderAuth(token_headers(lambda: os.environ["CLOUDFLARE_API_TOKEN"])())
+    auth = HeaderAuth({"Authorization": f"Bearer {os.environ['CLOUDFLARE_API_TOKEN']}"})
     return_large_blocks()
-    transport = Transport(1 << 30, _Nobody(), Route())
+    fetcher = Fetcher(1 << 30, _Nobody(), Route(), str)
     taken: list[dict[str, float]] = []
     for _ in range(rounds + 1):
-        taken.append(_scrape(transport, auth, endpoint.url(PORTALS), count))
+        taken.append(_scrape(fetcher, auth, endpoint.url(PORTALS), count))
         gc.collect()
     found: dict[str, Any] = {
         stage: statistics.median(each[stage] for each in taken[1:]) * 1000 for stage in STAGES

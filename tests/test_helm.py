@@ -67,7 +67,7 @@ EVERYTHING: Values = {
         "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
         "egress": [{"ports": [{"port": 3128, "protocol": "TCP"}]}],
     },
-    "podDisruptionDeadline": {"enabled": True},
+    "podDisruptionBudget": {"enabled": True},
     "podAnnotations": {"a": "b"},
     "podLabels": {"team": "mcp"},
     "nodeSelector": {"kubernetes.io/os": "linux"},

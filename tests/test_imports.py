@@ -18,35 +18,32 @@ PACKAGE = ROOT / "exporter"
 # right under the package; within a folder the modules are free, as long as they make no cycle.
 ALLOWED: dict[str, set[str]] = {
     "exporter": set(),
-    "exporter.background": set(),
-    "exporter.budget": set(),
+    "exporter.deadline": set(),
     "exporter.errors": set(),
     "exporter.logs": set(),
     "exporter.memory": set(),
     "exporter.model": set(),
     "exporter.simulator": set(),
+    "exporter.threads": set(),
     "exporter.scrape": {"errors", "model"},
     "exporter.settings": {"errors"},
-    "exporter.cloudflare": {"budget", "errors", "logs", "model"},
+    "exporter.cloudflare": {"deadline", "errors", "logs", "model", "threads"},
     "exporter.inventory": {"cloudflare", "model"},
-    "exporter.journal": {"errors", "logs", "model", "scrape"},
+    "exporter.listing_log": {"errors", "logs", "model", "scrape"},
     "exporter.metrics": {"errors", "model", "scrape"},
-    "exporter.web": {"errors", "logs", "metrics", "model", "scrape", "settings"},
+    "exporter.web": {"errors", "logs", "metrics", "model", "scrape", "settings", "threads"},
     "exporter.collector": {
-        *("background", "budget", "errors", "journal", "metrics", "model", "scrape"),
+        *("deadline", "errors", "listing_log", "logs", "metrics", "model", "scrape"),
     },
-    "exporter.service": {"collector", "logs", "metrics", "scrape"},
-    "exporter.assembly": {
-        *("background", "budget", "cloudflare", "collector", "inventory", "metrics", "model"),
-        *("service", "settings"),
+    "exporter.accounts": {
+        *("cloudflare", "collector", "deadline", "inventory", "logs", "metrics", "model"),
+        *("scrape", "settings", "threads"),
     },
-    "exporter.oneshot": {"errors", "metrics", "service"},
-    "exporter.selftest": {"model", "scrape", "service"},
-    "exporter.reload": {"assembly", "errors", "logs", "settings"},
-    "exporter.serving": {"assembly", "logs", "reload", "service", "settings", "web"},
+    "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape"},
+    "exporter.reload": {"accounts", "errors", "logs", "settings", "threads"},
     "exporter.cli": {
-        *("assembly", "errors", "logs", "memory", "oneshot", "reload", "selftest", "serving"),
-        *("settings", "simulator", "web"),
+        *("accounts", "commands", "errors", "logs", "memory", "reload", "settings"),
+        *("simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }
@@ -57,8 +54,8 @@ DOORS: dict[str, set[str]] = {
     "h11": {"exporter.web"},  # the parser under uvicorn, which brings it along
     "jinja2": {"exporter.web"},
     "msgspec": {"*"},
-    # The service hands its families over in the client's own interface.
-    "prometheus_client": {"exporter.metrics", "exporter.service"},
+    # The accounts hand their families over in the client's own interface.
+    "prometheus_client": {"exporter.accounts", "exporter.metrics"},
     "requests": {"exporter.cloudflare"},
     "urllib3": {"exporter.cloudflare"},
     "uvicorn": {"exporter.web"},

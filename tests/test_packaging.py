@@ -62,7 +62,7 @@ def test_the_wheel_says_its_name_version_licence_and_where_to_start(
     assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
     scripts = ConfigParser()
     scripts.read_string(wheel.read(f"{info}/entry_points.txt").decode())
-    assert dict(scripts["console_scripts"]) == {NAME: "exporter.cli:entry_point"}
+    assert dict(scripts["console_scripts"]) == {NAME: "exporter.__main__:entry_point"}
 
 
 def test_the_source_distribution_can_be_tested_and_holds_no_leftovers(built: Path) -> None:

@@ -26,6 +26,7 @@ REASON_COLORS = {
     "api_error": "dark-blue",
     "invalid_response": "dark-purple",
     "incomplete": "dark-yellow",
+    "internal": "semi-dark-red",
 }
 
 

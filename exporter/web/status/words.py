@@ -25,6 +25,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.API_ERROR: "The API reported an error",
     Reason.INVALID_RESPONSE: "Not an answer of the API",
     Reason.INCOMPLETE: "Incomplete listing",
+    Reason.INTERNAL: "Internal error",
 }
 AUTH_TYPES = {"oauth": "OAuth", "bearer": "Bearer token", "unauthenticated": "None", OTHER: "Other"}
 AUTHENTICATION_STATUSES = {
