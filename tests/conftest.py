@@ -47,7 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("suite")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+@pytest.hookimpl(specname="pytest_report_header")
+def pytest_report_seed(config: pytest.Config) -> str:
     seed = config.option.hypothesis_seed
     return f"hypothesis seed: {'fixed' if seed is None else f'--hypothesis-seed={seed}'}"
 
