@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 import loopback
 from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
 from realparts import require
+
+REAL_PROGRAMS = {"browser", "run_exporter", "run_prometheus", "running", "watched"}
+"""Fixtures whose tests take the longest, mostly waiting."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers a core, since tests wait a lot; none where some tests were picked by name."""
+    picked = config.option.keyword or any(not Path(argument).is_dir() for argument in config.args)
+    return 0 if picked else min(2 * (os.cpu_count() or 1), 8)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One time zone, and one seed for all workers, before anything is imported that has either."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    # CI tries the same examples each time, unless it is given a seed.
+    given = config.option.hypothesis_seed is not None
+    unwatched = bool(os.environ.get("CI"))
+    if not given and not unwatched:
+        config.option.hypothesis_seed = str(random.randrange(1 << 32))
+    settings.register_profile(
+        "suite",
+        deadline=None,
+        derandomize=unwatched and not given,
+        # Making a failure's example small can take minutes.
+        phases=set(Phase) - ({Phase.shrink, Phase.explain} if unwatched else set()),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    settings.load_profile("suite")
+
+
+@pytest.hookimpl(specname="pytest_report_header")
+def pytest_report_seed(config: pytest.Config) -> str:
+    seed = config.option.hypothesis_seed
+    return f"hypothesis seed: {'fixed' if seed is None else f'--hypothesis-seed={seed}'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take the longest first, so that no worker begins one when others end."""
+    slow = {item.path for item in items if REAL_PROGRAMS & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from realparts import require
 
@@ -23,11 +24,12 @@ def npm_packages(folder: str) -> Path:
     wanted = (HERE / folder / "package.json").read_text()
     cache = HERE.parent / ".pytest_cache" / "npm" / folder
     installed = cache / "node_modules" / ".package.json"
-    if not (installed.is_file() and installed.read_text() == wanted):
-        cache.mkdir(parents=True, exist_ok=True)
-        (cache / "package.json").write_text(wanted)
-        _install(npm, cache)
-        installed.write_text(wanted)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / ".lock"):
+        if not (installed.is_file() and installed.read_text() == wanted):
+            (cache / "package.json").write_text(wanted)
+            _install(npm, cache)
+            installed.write_text(wanted)
     return cache
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def eventually(
-    look: Callable[[], T | None], what: str, *, within: float = 20.0, every: float = 0.05
+    look: Callable[[], T | None], what: str, *, within: float = 60.0, every: float = 0.05
 ) -> T:
     """The first true answer of ``look``; fails when there is none within the seconds given."""
     deadline = time.monotonic() + within
@@ -60,7 +60,7 @@ class Child:
         """Everything that it wrote so far, to either stream."""
         return self.log_path.read_text(errors="replace")
 
-    def logged(self, pattern: str, *, within: float = 20.0) -> re.Match[str]:
+    def logged(self, pattern: str, *, within: float = 60.0) -> re.Match[str]:
         """The first place in the log that fits; fails early when the program ends."""
 
         def look() -> re.Match[str] | None:
@@ -72,7 +72,7 @@ class Child:
 
         return eventually(look, f"{pattern!r} in {self.log_path}", within=within)
 
-    def stop(self, by: signal.Signals = signal.SIGTERM, *, within: float = 10.0) -> int:
+    def stop(self, by: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
         """End it by a signal; its exit status (a negative number: the signal that killed it)."""
         if self.process.poll() is None:
             self.process.send_signal(by)

@@ -119,7 +119,7 @@ def portal(identity: str, servers: Any = ()) -> dict[str, Any]:
     }
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether the condition holds before the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

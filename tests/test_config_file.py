@@ -19,7 +19,6 @@ import pytest
 import trustme
 import yaml
 from hypothesis import given
-from hypothesis import settings as tried_with
 from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
@@ -286,7 +285,6 @@ values: Any = st.recursive(
 )
 
 
-@tried_with(deadline=None)  # a file is written each time, and disks are slow at times
 @given(st.fixed_dictionaries({}, optional={"accounts": values}).flatmap(
     lambda top: st.dictionaries(texts, values, max_size=3).map(lambda more: {**more, **top})
 ))  # fmt: skip

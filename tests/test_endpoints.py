@@ -362,7 +362,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
         for path in ("/metrics", "/probe?account=b"):
             began = time.monotonic()
             status, headers, body = served.ask(path)
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 5
             assert (status, headers["content-type"]) == (503, "text/plain; charset=utf-8")
             assert body == b"3 scrapes are being answered already, try again later\n"
         for path in ("/-/healthy", "/-/ready", "/", "/sd"):

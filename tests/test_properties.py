@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import random
 import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest as text_of
@@ -35,18 +34,6 @@ from realparts import require
 from watching import Samples, accounts_for, samples, scrape, value
 
 NOW = 1773320400.0
-
-
-def bounded(examples: int) -> settings:
-    """So many examples; under CI the same each time, and none is made smaller for minutes."""
-    unwatched = bool(os.environ.get("CI"))
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=unwatched,
-        phases=set(Phase) - ({Phase.shrink, Phase.explain} if unwatched else set()),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
 
 
 # --- what the API might send -------------------------------------------------------------------
@@ -287,7 +274,7 @@ def the_good_are_there(found: Samples) -> None:
 # --- the properties ----------------------------------------------------------------------------
 
 
-@bounded(120)
+@settings(max_examples=120)
 @given(planted(), st.booleans(), ANYTHING)
 def test_the_exposition_parses_without_duplicates_and_no_good_record_is_lost(
     sent: tuple[list[Any], int], raw: bool, info: Any
@@ -302,7 +289,7 @@ def test_the_exposition_parses_without_duplicates_and_no_good_record_is_lost(
     assert sum(skipped.kind == "portal" for skipped in inventory.skipped) >= hopeless
 
 
-@bounded(60)
+@settings(max_examples=60)
 @given(st.lists(SERVERS, max_size=4), st.booleans())
 def test_the_list_of_servers_loses_no_good_record_either(found: list[Any], raw: bool) -> None:
     found.insert(len(found) // 2, good_server(0))
@@ -322,7 +309,7 @@ class Again(Collector):
         return self._metrics
 
 
-@bounded(60)
+@settings(max_examples=60)
 @given(st.lists(PORTALS, max_size=5))
 def test_the_text_is_what_prometheus_client_writes_for_the_same_families(found: list[Any]) -> None:
     inventory = build([decode_portals(encoded(found))])
@@ -333,7 +320,7 @@ def test_the_text_is_what_prometheus_client_writes_for_the_same_families(found: 
     assert openly == again
 
 
-@bounded(60)
+@settings(max_examples=60)
 @given(st.lists(PORTALS, max_size=6), st.randoms(use_true_random=False), st.integers(1, 6))
 def test_neither_the_order_of_records_nor_that_of_pages_makes_a_difference(
     found: list[Any], order: random.Random, size: int
@@ -347,7 +334,7 @@ def test_neither_the_order_of_records_nor_that_of_pages_makes_a_difference(
     assert expose(build([decode_portals(encoded(page)) for page in pages])) == once
 
 
-@bounded(25)
+@settings(max_examples=25)
 @given(planted())
 def test_promtool_reads_the_exposition_without_a_word(sent: tuple[list[Any], int]) -> None:
     text = expose(build([decode_portals(encoded(sent[0]))]))
@@ -356,7 +343,7 @@ def test_promtool_reads_the_exposition_without_a_word(sent: tuple[list[Any], int
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-@bounded(15)
+@settings(max_examples=15)
 @given(planted(), st.booleans(), ANYTHING.filter(lambda info: not isinstance(info, dict)))
 def test_a_listing_stays_up_over_http_with_its_good_records(
     sent: tuple[list[Any], int], raw: bool, info: Any
@@ -376,7 +363,7 @@ ERRORS = ANYTHING | st.lists(
 )
 
 
-@bounded(100)
+@settings(max_examples=100)
 @given(st.integers(100, 999), ERRORS, st.booleans(), TEXT)
 def test_any_answer_that_is_no_listing_has_a_reason(
     status: int, errors: Any, raw: bool, retry_after: str

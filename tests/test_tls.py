@@ -88,4 +88,4 @@ def test_a_handshake_that_drips_ends_with_the_budget() -> None:
         took = time.monotonic() - start
         assert eventually(lambda: not request_threads()), "what blocked was interrupted"
     assert failures(text) == {"timeout": 1}
-    assert took < 4
+    assert took < 20

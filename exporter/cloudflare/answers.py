@@ -7,6 +7,7 @@ in a 200, so the status alone does not tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
@@ -142,4 +143,5 @@ def parse_retry_after(value: str, now: float) -> float | None:
 
 
 def _until(text: str, now: float) -> float:
-    return parsedate_to_datetime(text).timestamp() - now
+    moment = parsedate_to_datetime(text)  # without a zone where it names none: HTTP means UTC
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now
