@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.formats import Format
-from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.metrics.formats import Format, accepts_gzip, choose_format
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 

@@ -14,11 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from exporter.logs import event
+from exporter.metrics.formats import accepts_gzip, choose_format
 from exporter.threads import in_thread
 from exporter.web.control import Control, ControlRoutes
 from exporter.web.discovery import targets
 from exporter.web.guard import OPEN, Guard
-from exporter.web.negotiation import accepts_gzip, choose_format
 from exporter.web.outgoing import MOST_BYTES, Outgoing
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
