@@ -7,10 +7,12 @@ puts the name of the setting in front.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from exporter.settings.urls import base_url, is_host
 from exporter.settings.values import ListenAddress
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ _DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|w)")
 _NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
-_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 
 
@@ -132,7 +133,7 @@ def _unix(text: str) -> ListenAddress:
     where = path(text.removeprefix("unix:"))
     if not where.startswith("/") or where.endswith("/"):
         raise ValueError(f"{shown(text)} has no absolute path; use unix:/run/exporter.sock")
-    if len(where.encode()) > LONGEST_UNIX_PATH:
+    if len(os.fsencode(where)) > LONGEST_UNIX_PATH:
         raise ValueError(f"{shown(text)} is too long for a socket; use a shorter path")
     return ListenAddress(path=where)
 
@@ -145,7 +146,7 @@ def _host(text: str) -> str:
             raise ValueError(f"{shown(text)} is not an IPv6 address in brackets") from None
     if ":" in text:
         raise ValueError(f"{shown(text)} has colons; put an IPv6 address in brackets: [::1]:10180")
-    if text and not _HOST.fullmatch(text):
+    if text and not is_host(text):
         raise ValueError(f"{shown(text)} is not a host; leave it out to listen on all interfaces")
     return text
 
@@ -182,50 +183,3 @@ def external_url(text: str) -> str:
     url = base_url(text)
     _plain_path(urlsplit(url).path or "/")
     return url
-
-
-def base_url(text: str) -> str:
-    """The API's base without a slash at its end; an error never shows it: people put keys in it."""
-    if re.search(r"[^!-~]", text):
-        raise ValueError("has white space or characters outside ASCII; use https://HOST/PATH")
-    try:
-        parts = urlsplit(text)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a URL that can be read; use https://HOST/PATH") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ValueError("is not an http or https URL with a host; use https://HOST/PATH")
-    if "@" in parts.netloc:
-        raise ValueError("has a user or password before the host; leave that out")
-    if "?" in text or "#" in text:
-        raise ValueError("has a query or a fragment; end it with the path, such as /client/v4")
-    return text.rstrip("/")
-
-
-def proxy_url(text: str) -> str:
-    """The URL of an HTTP proxy, user and password allowed; an error never shows it."""
-    scheme, _, rest = text.partition("://")
-    user, _, address = rest.rpartition("@")
-    if re.search(r"[/?#@]", user):
-        raise ValueError(
-            "has a /, ?, # or @ in its user or password; write it as %2F, %3F, %23, %40"
-        )
-    try:
-        path = urlsplit(base_url(f"{scheme}://{address}")).path
-    except ValueError:
-        path = "unknown"
-    if path or re.search(r"[^!-~]", user):
-        raise ValueError("is not the URL of an HTTP proxy; use http://HOST:PORT")
-    return text.rstrip("/")
-
-
-def is_plain_remote(url: str) -> bool:
-    """Whether requests to ``url`` cross a network unencrypted."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True

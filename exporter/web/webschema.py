@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
+from exporter.settings.values import Hidden
 from exporter.settings.yaml_file import Document, shown_key
 
 
-class TlsSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TlsSection(Hidden, forbid_unknown_fields=True, frozen=True):
     """``tls_server_config``; an empty text stands for a key that is not given."""
 
     cert: str = ""
@@ -29,13 +29,6 @@ class TlsSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     prefer_server_cipher_suites: bool = True
     curve_preferences: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return "TlsSection(hidden)"  # it may hold the key
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # The base class has one, which pretty printers prefer to __repr__.
-        return [("key", "hidden")]
-
 
 class HttpSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``http_server_config``."""
@@ -51,20 +44,13 @@ class RateSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     burst: int = 0
 
 
-class WebFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class WebFile(Hidden, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
     tls_server_config: TlsSection | None = None
     http_server_config: HttpSection = HttpSection()
-    basic_auth_users: dict[str, str] = {}
+    basic_auth_users: dict[str, str] = msgspec.field(default_factory=dict)
     rate_limit: RateSection = RateSection()
-
-    def __repr__(self) -> str:
-        return "WebFile(hidden)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # See TlsSection.
-        return [("users", "hidden")]
 
 
 def decoded(document: Document) -> WebFile:
@@ -74,7 +60,8 @@ def decoded(document: Document) -> WebFile:
         SettingsError: a key that there is not, or a value of another type; never shows the value.
     """
     try:
-        return msgspec.convert(_without_nulls(document.value) or {}, WebFile)
+        value = {} if document.value is None else _without_nulls(document.value)
+        return msgspec.convert(value, WebFile)
     except msgspec.ValidationError as problem:
         raise document.error(*_in_words(str(problem))) from None
 
