@@ -42,7 +42,7 @@ def routed(account: Account, environ: Mapping[str, str]) -> Account:
     """
     proxy = account.proxy_url or _proxy(account.base_url, environ)
     ca_file = account.ca_file
-    if not ca_file and any(url.startswith("https:") for url in (account.base_url, proxy)):
+    if not ca_file and any(url.lower().startswith("https:") for url in (account.base_url, proxy)):
         ca_file = _authorities(environ)
     return msgspec.structs.replace(account, proxy_url=proxy, ca_file=ca_file)
 
