@@ -13,7 +13,7 @@ from msgspec import UNSET
 from exporter.errors import SettingsError
 from exporter.settings import parsers, urls
 from exporter.settings.accounts import check, id_mistake, is_email, is_usual_id
-from exporter.settings.complaints import in_words
+from exporter.settings.complaints import decoded
 from exporter.settings.files import cause
 from exporter.settings.route import check_authorities
 from exporter.settings.schema import LONGEST_TIME, Collectors, ConfigFile, FileAccount, Options
@@ -47,10 +47,7 @@ class _Reading:
         self._home = home
 
     def accounts(self, defaults: Listing) -> tuple[tuple[Account, ...], tuple[str, ...]]:
-        try:
-            file = msgspec.convert(self._document.value, ConfigFile)
-        except msgspec.ValidationError as problem:
-            raise self._document.error(*in_words(str(problem))) from None
+        file = decoded(self._document, self._document.value, ConfigFile)
         common = self._listing(file, "", defaults)
         accounts = tuple(
             self._account(given, f"accounts[{index}]", common)

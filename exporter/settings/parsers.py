@@ -16,7 +16,7 @@ from exporter.settings.urls import base_url, is_host
 from exporter.settings.values import ListenAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TRUE = frozenset({"true", "1", "yes"})
 FALSE = frozenset({"false", "0", "no"})
@@ -27,10 +27,9 @@ LONGEST_UNIX_PATH = 107
 OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
 SHOWN = 60
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
-_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|w)")
 _NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -91,12 +90,20 @@ def seconds_or_zero(text: str) -> float:
 
 def _duration(text: str) -> float:
     """Prometheus' form: ``30s``, ``1h30m``; each unit once, the larger ones first."""
-    parts = _DURATION.findall(text)
-    order = [list(_SECONDS).index(unit) for _, unit in parts]
-    whole = "".join(number + unit for number, unit in parts) == text
-    if not parts or not whole or order != sorted(set(order), reverse=True):
+    order = [list(PROMETHEUS_UNITS).index(unit) for unit in re.findall("[a-z]+", text)]
+    value = duration(text, PROMETHEUS_UNITS)
+    if order != sorted(set(order), reverse=True):
         raise ValueError("not a duration")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return value
+
+
+def duration(text: str, units: Mapping[str, float]) -> float:
+    """The sum of numbers with units; ``units`` gives the value of each."""
+    names = "|".join(sorted(units, key=len, reverse=True))
+    part = rf"([0-9]{{0,9}}\.?[0-9]{{1,9}})({names})"
+    if not re.fullmatch(f"({part})+", text):
+        raise ValueError("not a duration")
+    return sum(float(number) * units[unit] for number, unit in re.findall(part, text))
 
 
 def size(text: str) -> int:

@@ -13,13 +13,14 @@ from exporter.errors import SettingsError
 from exporter.logs import event
 from exporter.settings.faults import UnforeseenError, foreseen
 from exporter.settings.files import UnreadableError
+from exporter.settings.parsers import duration
 from exporter.settings.values import Hidden
 from exporter.settings.yaml_file import Document, read
 from exporter.web.basic_auth import Passwords
 from exporter.web.guard import Guard, TokenBucket
 from exporter.web.tls import Pem, Tls, build
 from exporter.web.watched import WatchedFiles
-from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile, decoded
+from exporter.web.webschema import DURATION, HttpSection, RateSection, TlsSection, WebFile, web_file
 
 LOGGER = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ HIGHEST_COST = 18
 """Of a bcrypt hash: a check takes many seconds from here on."""
 
 _HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
-_DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -164,7 +164,7 @@ class WebConfigFile:
 
 def _read(name: str, files: WatchedFiles) -> WebConfig:
     document = read(name, files.read)
-    file = decoded(document)
+    file = web_file(document)
     _check_http(file.http_server_config, document)
     _check_users(file.basic_auth_users, document)
     interval, burst = _rate(file.rate_limit, document)
@@ -211,10 +211,10 @@ def _check_users(users: Mapping[str, str], document: Document) -> None:
 
 def _rate(section: RateSection, document: Document) -> tuple[float, int]:
     text = str(section.interval)
-    parts = _DURATION.findall(text)
-    if "".join(number + unit for number, unit in parts) != text and text != "0":
-        raise document.error("rate_limit.interval", "is not a duration; use one such as 1s, or 0")
-    interval = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    try:
+        interval = 0.0 if text == "0" else duration(text, _GO_UNITS)
+    except ValueError:
+        raise document.error("rate_limit.interval", f"is not a duration; {DURATION}") from None
     if interval and section.burst < 1:
         raise document.error("rate_limit.burst", "lets nothing pass; use 1 or more")
     if section.burst and not interval:
