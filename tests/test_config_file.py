@@ -21,6 +21,7 @@ import yaml
 from hypothesis import given
 from hypothesis import settings as tried_with
 from hypothesis import strategies as st
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from exporter.assembly import assemble
 from exporter.errors import SettingsError
@@ -351,7 +352,8 @@ def test_five_hundred_accounts_are_loaded_while_nobody_waits(config: Path) -> No
     entries = (f"  - {{account_id: '{n:032x}', api_token: {TOKEN}}}\n" for n in range(500))
     config.write_text("accounts:\n" + "".join(entries))
     start = time.monotonic()
-    assert len(load_file(config).accounts) == 500
+    environ = {"SSL_CERT_FILE": DEFAULT_CA_BUNDLE_PATH, "HTTPS_PROXY": "proxy.example.com"}
+    assert len(load_file(config, **environ).accounts) == 500
     assert time.monotonic() - start < 5
 
 

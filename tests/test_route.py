@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 import yaml
 from hypothesis import given
@@ -17,12 +20,14 @@ from hypothesis import strategies as st
 from exporter.errors import SettingsError
 from exporter.logs import KnownSecrets
 from exporter.settings import Account, Settings, effective, load
-from processes import bare_environment
+from exporter.simulator.server import Simulator
+from processes import RunningExporter, bare_environment, eventually, get
 
 ID = "0123456789abcdef0123456789abcdef"
 TOKEN = "cZ8kP2mQ7vX4rT9wL1nB6yH3dF5sJ0gA-uE_iOp"
 ENVIRON = {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ID}
 PROXY = "http://proxy.example.com:3128"
+SUCCESSFUL = "cloudflare_mcp_exporter_config_last_reload_successful"
 HTTPS = "https://api.example.com/client/v4"
 HTTP = "http://api.example.com:8080/client/v4"
 
@@ -251,6 +256,46 @@ def test_the_command_says_so_in_one_line_and_ends(
     where = f"{config}:2: proxy_url" if source == "file" else source
     assert ended.stderr == f"cloudflare-mcp-exporter: error: {where}: {complaint}\n"
     assert (ended.stdout, ended.returncode) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        f"proxy_url: '{UNUSABLE['[ in the password'][0]}'\n",
+        "per_page: !!int ''\n",
+        f'proxy_url: "{SECRET}\\UFFFFFFFF"\n',
+        f"proxy_url: !!binary {SECRET}\n",
+    ],
+    ids=["bracket", "tag of a number", "escape", "tag"],
+)
+def test_a_reload_of_what_no_library_can_read_changes_nothing_and_the_next_one_works(
+    tmp_path: Path, bad: str, simulator: Simulator, run_exporter: Callable[..., RunningExporter]
+) -> None:
+    config = tmp_path / "config.yml"
+    good = (
+        f"base_url: {simulator.base_url}\n"
+        f"accounts: [{{account_id: {simulator.account_id}, api_token: {simulator.token}}}]\n"
+    )
+    config.write_text(good)
+    exporter = run_exporter(f"--config.file={config}", "--web.enable-lifecycle")
+
+    def exposes(line: str) -> bool:
+        return line in get(f"{exporter.url}/metrics").text.splitlines()
+
+    for _ in range(2):
+        config.write_text(bad + good)
+        answer = requests.post(f"{exporter.url}/-/reload", timeout=10)
+        assert answer.status_code == 500
+        assert f"{config}:1: " in answer.text
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: exporter.log.count("not reloaded") % 2 == 0, "reload by SIGHUP")
+        assert exposes(f"{SUCCESSFUL} 0.0")
+        assert exposes(f'cloudflare_mcp_up{{account_id="{simulator.account_id}"}} 1.0')
+        config.write_text(good)
+        assert requests.post(f"{exporter.url}/-/reload", timeout=10).ok
+        assert exposes(f"{SUCCESSFUL} 1.0")
+    assert SECRET not in exporter.log + answer.text
+    assert "Traceback" not in exporter.log
 
 
 texts = st.text(st.sampled_from("[]@:/?#%2\\ a.\u20ac\udcff\x00\n*,-")) | st.text()

@@ -48,7 +48,7 @@ def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     url, url_notices = _base_url(variables)
     defaults = Listing(base_url=url, **listing)
     accounts, notices = _accounts(values["config_file"], variables, defaults)
-    accounts = tuple(routed(account, environ) for account in accounts)
+    accounts = routed(accounts, environ)
     _check_offset(accounts, values, given)
     return _settings(values, accounts, defaults, (*_misspelt(variables), *notices, *url_notices))
 

@@ -6,6 +6,7 @@ scrape later. The variables are those that curl and ``requests`` know.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import ssl
@@ -20,7 +21,7 @@ from exporter.settings import files
 from exporter.settings.urls import proxy_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from exporter.settings.values import Account
 
@@ -34,17 +35,21 @@ LARGEST_BUNDLE = 16 << 20
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
-def routed(account: Account, environ: Mapping[str, str]) -> Account:
-    """The account with a proxy and certificate authorities, if any are to be used.
+def routed(accounts: Iterable[Account], environ: Mapping[str, str]) -> tuple[Account, ...]:
+    """The accounts, each with a proxy and certificate authorities if any are to be used.
 
     Raises:
         SettingsError: names the variable that cannot be used, and nothing of what it holds.
     """
-    proxy = account.proxy_url or _proxy(account.base_url, environ)
-    ca_file = account.ca_file
-    if not ca_file and any(url.lower().startswith("https:") for url in (account.base_url, proxy)):
-        ca_file = _authorities(environ)
-    return msgspec.structs.replace(account, proxy_url=proxy, ca_file=ca_file)
+    authorities = functools.cache(lambda: _authorities(environ))  # checked once, if at all
+
+    def route(account: Account) -> Account:
+        proxy = account.proxy_url or _proxy(account.base_url, environ)
+        has_tls = any(url.lower().startswith("https:") for url in (account.base_url, proxy))
+        ca_file = account.ca_file or (authorities() if has_tls else "")
+        return msgspec.structs.replace(account, proxy_url=proxy, ca_file=ca_file)
+
+    return tuple(route(account) for account in accounts)
 
 
 def _proxy(base_url: str, environ: Mapping[str, str]) -> str:
