@@ -564,7 +564,8 @@ def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.DEBUG, "exporter")
-    web = WebConfigFile(str(write(TLS)))
+    file = write(TLS)
+    web = WebConfigFile(str(file))
     tls = web.tls()
 
     def load_cert_chain(*_: object, **__: object) -> None:
@@ -573,10 +574,10 @@ def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
     with monkeypatch.context() as patched:
         patched.setattr(ssl.SSLContext, "load_cert_chain", load_cert_chain)
         write(TLS + USERS)
+        with pytest.raises(SettingsError, match=r"internal error .*MemoryError in web/tls\.py:"):
+            WebConfigFile(str(file))
         for _ in range(5):
             assert web.tls() is tls
-        with pytest.raises(SettingsError, match=r"internal error .*MemoryError in web/tls\.py:"):
-            WebConfigFile(str(write(TLS + USERS)))
     (error,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert "internal error while reading the web configuration" in str(vars(error))
     (traced,) = [one for one in caplog.records if one.exc_info]
