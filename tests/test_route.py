@@ -346,6 +346,11 @@ def test_the_password_of_a_proxy_is_a_secret_in_each_form_that_it_takes(
     assert "proxy_url: http://<hidden>@proxy.example.com:1" in effective(settings)
 
 
+def test_a_short_user_without_a_password_is_a_word_like_others() -> None:
+    assert settings_with("proxy@proxy.example.com").secrets == (TOKEN,)
+    assert "//<hidden>@proxy" in effective(settings_with("proxy@proxy.example.com"))
+
+
 def test_the_header_that_goes_to_the_proxy_is_struck_out_of_the_log() -> None:
     known = KnownSecrets(settings_with(f"me:{SECRET}%C3%A4@proxy.example.com").secrets)
     header = base64.b64encode(f"me:{SECRET}\u00e4".encode("latin-1")).decode()

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from exporter.errors import SettingsError
 from exporter.settings import files
 from exporter.settings.mistakes import mistake
+from exporter.settings.urls import SHORTEST_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.settings.values import Secret
-
-SHORTEST_SECRET = 8
-"""Shorter ones are no credentials, and would make the log strike out ordinary words."""
 
 LARGEST_FILE = 64 * 1024
 """Bytes: far more than a secret has, far less than what would hurt."""

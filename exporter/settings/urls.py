@@ -11,6 +11,8 @@ import re
 from urllib.parse import unquote, urlsplit
 
 LONGEST_HOST = 253
+SHORTEST_SECRET = 8
+"""Shorter ones are no credentials, and would make the log strike out ordinary words."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PROXY_RIGHT = "use http://HOST:PORT"
@@ -112,11 +114,10 @@ def proxy_secrets(url: str) -> tuple[str, ...]:
     """
     _, user, _ = _split(url)
     name, _, password = user.partition(":")
-    if not user:
+    if not password and len(name) < SHORTEST_SECRET:
         return ()
     plain = f"{unquote(name)}:{unquote(password)}"
-    encoding = "latin-1" if plain.isascii() or max(plain) <= "\xff" else "utf-8"
-    sent = base64.b64encode(plain.encode(encoding, "replace")).decode()
+    sent = base64.b64encode(plain.encode("latin-1", "replace")).decode()
     # Where there is no password, the user is one: tokens are given so.
     secrets = (password or name, unquote(password or name), user, plain, sent)
     return tuple(dict.fromkeys(secrets))
