@@ -68,6 +68,8 @@ class Reloader:
             try:
                 self._use(await in_thread(self._load))
             except SettingsError as problem:
+                if problem.__cause__ is not None:  # a fault that nobody foresaw
+                    event(LOG, logging.DEBUG, "traceback", exc_info=problem.__cause__)
                 return self._refused(str(problem))
             except Exception as problem:  # noqa: BLE001 - whatever it is, the old ones stay in use
                 return self._refused("internal error, see the log", problem)

@@ -333,11 +333,9 @@ def test_a_netrc_entry_does_not_replace_the_token(
     assert f"Authorization: Bearer {TOKEN}\r\n" in api.heads[0]
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_used() -> None:
     with RawServer(sends(answer(listing([portal("a")])))) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/client/v4"))
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        monkeypatch.delenv("no_proxy", raising=False)
-        text = scrape(accounts_for("http://api.example.invalid/client/v4"))
+        environ = {"HTTP_PROXY": proxy.base_url.removesuffix("/client/v4")}
+        text = scrape(accounts_for("http://api.example.invalid/client/v4", environ=environ))
     assert value(text, "cloudflare_mcp_up") == 1
     assert proxy.heads[0].startswith("GET http://api.example.invalid/client/v4/accounts/")

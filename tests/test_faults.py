@@ -226,8 +226,8 @@ def test_a_refused_connection_a_407_and_an_unknown_name_have_hints_of_their_own(
     with RawServer(
         lambda peer, _: peer.sendall(answer(b"", "407 Proxy Authentication Required"))
     ) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.base_url.removesuffix("/client/v4"))
-        scrape(accounts_for("https://api.example.com/client/v4", flags))
+        environ = {"HTTPS_PROXY": proxy.base_url.removesuffix("/client/v4")}
+        scrape(accounts_for("https://api.example.com/client/v4", flags, environ=environ))
     hints = [vars(one)["fields"]["hint"] for one in caplog.records]
     errors = [vars(one)["fields"]["error"] for one in caplog.records]
     assert "nothing listens" in hints[0]
@@ -329,6 +329,18 @@ def test_a_python_without_ctypes_is_enough(tmp_path: Path, simulator: Simulator)
             check=False,
         )
         assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0), ended.stderr
+
+
+def test_the_demo_needs_nothing_of_the_environment(tmp_path: Path) -> None:
+    odd = {
+        "HTTP_PROXY": "http://user:pa[ss@127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "SSL_CERT_FILE": str(tmp_path / "missing"),
+        "REQUESTS_CA_BUNDLE": str(tmp_path),
+    }
+    ended = run(tmp_path, "--demo", "--once", env=odd)
+    assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0), ended.stderr
+    assert value(ended.stdout.decode(), "cloudflare_mcp_up") == 1
 
 
 def blocks_hangup(pid: int) -> bool:

@@ -89,7 +89,6 @@ def rewrite_with_the_old_times(path: Path, text: str) -> None:
 def test_a_rotated_token_is_used_at_the_next_scrape(
     rotate: Callable[[Path, str], None], api: Api, url: str, file: Path
 ) -> None:
-    os.utime(file, (0, 0))  # an old file is not read again unless it changed
     service = service_of(url, file)
     assert up(service) == 1
     api.tokens = {SECOND}
@@ -167,12 +166,12 @@ def writes(data: bytes) -> Callable[[Path], None]:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "gone": (remove, "cannot be read: no such file or directory"),
-    "a directory": (to_directory, "is not a regular file; name a file that holds the secret alone"),
+    "a directory": (to_directory, "is a directory; name a file"),
     "empty": (writes(b"\n"), "is empty; write the token into it"),
     "not UTF-8": (writes(b"\xff\xfe"), "is not text in UTF-8; write the token into it again"),
     "too large": (
         writes(b"x" * 100_000),
-        "is too large for a token; name a file that holds the token alone",
+        "is larger than 65536 bytes; is it the right file?",
     ),
     "two lines": (
         writes(f"{SECOND}\n{SECOND}\n".encode()),

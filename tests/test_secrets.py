@@ -159,15 +159,13 @@ def test_a_bug_that_holds_the_credentials_shows_them_on_no_page() -> None:
             assert seen_in(get(f"{url}{path}").text) == []
 
 
-def test_the_password_of_a_proxy_is_not_shown(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_password_of_a_proxy_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with RawServer(sends(answer(b"", "407 Proxy Authentication Required"))) as proxy:
         address = proxy.base_url.removeprefix("http://").removesuffix("/client/v4")
-        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-            monkeypatch.setenv(name, f"http://user:{KEY}@{address}")
+        url = f"http://user:{KEY}@{address}"
         for scheme in ("http", "https"):
-            text = scrape(accounts_for(f"{scheme}://api.example.invalid/client/v4"))
+            base_url = f"{scheme}://api.example.invalid/client/v4"
+            text = scrape(accounts_for(base_url, environ={f"{scheme.upper()}_PROXY": url}))
             assert seen_in(text) == []
         assert len(proxy.heads) >= 2
     assert seen_in(str([vars(record) for record in caplog.records])) == []

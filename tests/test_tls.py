@@ -50,13 +50,12 @@ def _no_authority_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_an_authority_of_the_environment_is_trusted(
-    variable: str, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variable: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv(variable, str(bundle))
     with tls_api(authority) as api:
-        text = scrape(accounts_for(url_of(api)))
+        text = scrape(accounts_for(url_of(api), environ={variable: str(bundle)}))
     assert value(text, "cloudflare_mcp_up") == 1
 
 

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime as dt
 import http.client
 import logging
+import os
 import re
+import resource
 import socket
 import ssl
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import bcrypt
 import pytest
 import trustme
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as tried_with
+from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
+from exporter.web.watched import SETTLED
 from exporter.web.webconfig import WebConfigFile
 from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile
 from processes import ROOT, eventually
@@ -121,8 +135,16 @@ INVALID = {
     "twice": (USERS + USERS, ("3: the key 'basic_auth_users' stands twice, first in line 1; "
      "leave one out")),
     "type": ("http_server_config:\n  http2: 'no'\n",
-     "2: http_server_config.http2: is of the wrong type; write true or false"),
-    "no mapping": ("just text\n", "1: is of the wrong type; write a mapping"),
+     "2: http_server_config.http2: is text; use true or false"),
+    "no mapping": ("just text\n", "1: is text; use a mapping"),
+    "section": ("tls_server_config: x\n",
+     "1: tls_server_config: is text; use a mapping"),
+    "rate of another type": ("rate_limit:\n  interval: [1s]\n",
+     "2: rate_limit.interval: is a list; use a duration such as 1s, or 0"),
+    "suite of another type": (TLS + "  cipher_suites: [1]\n",
+     "4: tls_server_config.cipher_suites[0]: is a whole number; use text"),
+    "key of a section at the top": ("cert_file: x\n",
+     "1: cert_file: belongs below tls_server_config; move it there"),
     "http2": ("http_server_config:\n  http2: true\n",
      "2: http_server_config.http2: is true, and this server speaks HTTP/1.1; set it to false"),
     "other header": ("http_server_config:\n  headers:\n    Server: x\n",
@@ -139,7 +161,19 @@ INVALID = {
     "user with a colon": (f"basic_auth_users:\n  'a:b': {HASH}\n",
      "1: basic_auth_users: has a name that is empty or has a colon; no client can"),
     "rate": ("rate_limit:\n  interval: 1 second\n  burst: 1\n",
-     "2: rate_limit.interval: is not a duration; use one such as 1s, or 0"),
+     "2: rate_limit.interval: is not a duration; use a duration such as 1s, or 0"),
+    "empty name": (MTLS + "  client_allowed_sans: [x, '']\n",
+     "6: tls_server_config.client_allowed_sans[1]: is empty; remove it"),
+    "name on two lines": ('basic_auth_users:\n  "a\\nb": secretword\n',
+     "2: basic_auth_users: is not a bcrypt hash; make one with htpasswd -nBC 10 ''"),
+    "false": ("false\n", "1: is true or false; use a mapping"),
+    "null in a path": (TLS.replace("server.pem", '"a\\0b"'),
+     ("2: tls_server_config.cert_file: cannot be read: its name has a character that no path "
+     "has")),
+    "tag of a number": ("rate_limit:\n  burst: !!int ''\n",
+     "2: has a value that does not fit its tag"),
+    "tag of a date": ("rate_limit:\n  burst: !!timestamp x\n",
+     "2: has a tag that is not supported; remove it"),
     "rate without burst": ("rate_limit:\n  interval: 1s\n",
      "1: rate_limit.burst: lets nothing pass; use 1 or more"),
     "no certificate": ("tls_server_config:\n  key_file: server.key\n",
@@ -149,7 +183,7 @@ INVALID = {
     "certificate that is not there": (TLS.replace("server.pem", "gone.pem"),
      "2: tls_server_config.cert_file: cannot be read: no such file or directory"),
     "directory": (TLS.replace("server.pem", "."),
-     "2: tls_server_config.cert_file: cannot be read: it is not a regular file"),
+     "2: tls_server_config.cert_file: is a directory; name a file"),
     "both": (TLS + "  cert: x\n",
      "2: tls_server_config.cert_file: is given beside cert; leave one out"),
     "key in place of the certificate": (TLS.replace("server.pem", "server.key"),
@@ -451,20 +485,228 @@ def test_users_headers_and_names_change_without_a_restart(write: Callable[[str],
         assert served.ask(headers=basic("alice", "other"))[0] == 200
 
 
-def test_files_that_do_not_change_are_not_read_again(
+def test_a_list_of_authorities_may_have_names_in_any_language(
     write: Callable[[str], Path], home: Path
 ) -> None:
+    (home / "ca.pem").write_bytes("# Autorit\u00e9\n".encode() + AUTHORITY.cert_pem.bytes())
+    WebConfigFile(str(write(MTLS))).close()
+    (home / "ca.pem").write_bytes("\u00e9".encode())
+    with pytest.raises(SettingsError, match="holds no certificates in PEM"):
+        WebConfigFile(str(write(MTLS)))
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Grows by one whenever a file is parsed as YAML."""
+    roots: list[object] = []
+    parse = yaml.SafeLoader.get_single_node
+
+    def counted(loader: yaml.SafeLoader) -> object:
+        roots.append(parse(loader))
+        return roots[-1]
+
+    monkeypatch.setattr(yaml.SafeLoader, "get_single_node", counted)
+    return roots
+
+
+@pytest.mark.parametrize("offset", [0, -3600, 3600], ids=["now", "future", "past"])
+def test_files_that_do_not_change_are_parsed_once_however_the_clock_is_set(
+    write: Callable[[str], Path], home: Path, parsed: list[object], offset: int
+) -> None:
     file = write(TLS + USERS)
-    look = file.stat()
-    eventually(lambda: time.time() - look.st_ctime > 1.1, "files that have settled")
+    for one in home.iterdir():  # as if the clock had been set by so much since
+        os.utime(one, (time.time() - offset, time.time() - offset))
     web = WebConfigFile(str(file))
     tls, guard = web.tls(), web.guard()
-    began = time.thread_time()
-    for _ in range(500):
+    over = time.monotonic() + SETTLED + 0.3
+    while time.monotonic() < over:
         assert web.tls() is tls
         assert web.guard() is guard
     web.close()
-    assert time.thread_time() - began < 0.5  # reading and parsing 1000 times takes seconds
+    assert len(parsed) == 1
+
+
+def test_a_change_that_no_time_of_the_file_shows_is_seen_a_second_later(
+    write: Callable[[str], Path], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a second one within the same tick of the file system's clock."""
+    monkeypatch.setattr(Path, "stat", lambda path: os.stat_result((*os.stat(path)[:7], 0, 0, 0)))  # noqa: PTH116 - what is replaced
+    web = WebConfigFile(str(write("rate_limit: {interval: 1h, burst: 3}\n")))
+    guard = web.guard()
+    write("rate_limit: {interval: 1h, burst: 4}\n")
+    assert web.guard() is guard
+    eventually(lambda: web.guard() is not guard, "the new configuration", within=5)
+    web.close()
+
+
+def test_files_that_could_not_be_opened_for_a_while_are_used_as_soon_as_they_can(
+    write: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    web = WebConfigFile(str(write(TLS)))
+    tls = web.tls()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    write(TLS + USERS)
+    opened = max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + 1
+    with contextlib.ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened, limits[1]))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        with suppress(OSError):
+            while True:
+                held.enter_context(socket.socket())
+        for _ in range(3):
+            assert web.tls() is tls
+    (error,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "too many open files" in str(vars(error))
+    eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
+    web.close()
+
+
+def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
+    write: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG, "exporter")
+    file = write(TLS)
+    web = WebConfigFile(str(file))
+    tls = web.tls()
+
+    def load_cert_chain(*_: object, **__: object) -> None:
+        raise MemoryError(HASH)  # stands for a text that quotes the file
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ssl.SSLContext, "load_cert_chain", load_cert_chain)
+        write(TLS + USERS)
+        with pytest.raises(SettingsError, match=r"internal error .*MemoryError in web/tls\.py:"):
+            WebConfigFile(str(file))
+        for _ in range(5):
+            assert web.tls() is tls
+    (error,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "internal error while reading the web configuration" in str(vars(error))
+    (traced,) = [one for one in caplog.records if one.exc_info]
+    whole = logging.Formatter().format(traced)
+    assert "load_cert_chain" in whole
+    assert HASH not in whole
+    eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
+    web.close()
+
+
+PIECES = (
+    *("!!int ''", "!!timestamp x", "!!float ''", "!!bool x", "!!binary x", "!!str ", "!x ", "&a "),
+    *("*a", "<<: ", "? ", "- ", "[", "]", "{", "}", "'", '"', ":", "\n", "\n  ", "#", "~", "false"),
+    *('"\\ud800"', '"\\UFFFFFFFF"', '"\\0"', "0x_", "1e400", "9" * 400, "\u00e9", "\x00", ".", "/"),
+    *("rate_limit: {interval: 1s, burst: 1}\n", "  cipher_suites: ['']\n", "  cert: ''\n"),
+)
+mutations = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 20), st.sampled_from(PIECES)), max_size=5
+)
+SEEDS = [
+    *VALID.values(),
+    *VALID_FOR_NEWER_PROMTOOLS.values(),
+    *(one[0] for one in INVALID.values()),
+]
+
+
+@tried_with(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.sampled_from(SEEDS), changes=mutations, end=st.binary(max_size=3))
+def test_whatever_the_file_becomes_nothing_is_raised_and_one_line_is_logged(
+    seed: str,
+    changes: list[tuple[float, int, str]],
+    end: bytes,
+    write: Callable[[str], Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for where, length, piece in changes:
+        start = int(where * len(seed))
+        seed = seed[:start] + piece + seed[start + length :]
+    caplog.set_level(logging.INFO)
+    file = write(MTLS + USERS)
+    web = WebConfigFile(str(file))
+    caplog.clear()
+    tls, guard = web.tls(), web.guard()
+    data = seed.encode() + end
+    assume(data != file.read_bytes())
+    file.with_name("new.yml").write_bytes(data)
+    file.with_name("new.yml").rename(file)
+    for _ in range(3):
+        after = web.tls(), web.guard()
+    web.close()
+    (record,) = caplog.records
+    said = str(vars(record)["fields"])
+    if record.levelno >= logging.ERROR:
+        assert after == (tls, guard)
+        assert "internal error" not in said
+        assert len(vars(record)["fields"]["error"].splitlines()) == 1
+        assert "secretword" not in said
+        assert HASH[8:] not in said
+
+
+# --- certificates of clients -------------------------------------------------------------------
+
+
+def client_named(*names: bytes) -> ssl.SSLContext:
+    """A client whose certificate has these names, encoded as they stand, also against all rules."""
+    inner = b"".join(names)
+    extension = x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.17"), b"\x30" + bytes([len(inner)]) + inner
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(AUTHORITY.cert_pem.bytes())
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(extension, critical=False)
+        .sign(
+            serialization.load_pem_private_key(AUTHORITY.private_key_pem.bytes(), None),  # type: ignore[arg-type]  # an elliptic curve's
+            hashes.SHA256(),
+        )
+    )
+    context = trusting(AUTHORITY)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(certificate.public_bytes(serialization.Encoding.PEM))
+        file.write(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+GOOD = b"\x82\x13scraper.example.com"
+STRANGE_NAMES = {
+    "address of five bytes": b"\x87\x05aaaaa",
+    "empty address": b"\x87\x00",
+    "empty name": b"\x82\x00",
+    "name with a null": b"\x82\x14scraper.example.com\x00",
+    "directory name": b"\xa4\x02\x30\x00",
+    "registered id": b"\x88\x03\x2a\x03\x04",
+    "other name": b"\xa0\x0a\x06\x03\x2a\x03\x04\xa0\x03\x0c\x01x",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES.values(), ids=STRANGE_NAMES.keys())
+def test_a_name_that_cannot_be_understood_lets_nobody_in_and_does_not_hide_another(
+    write: Callable[[str], Path], name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"{MTLS}  client_allowed_sans: [scraper.example.com, '<invalid>', '::1']\n"
+    with site(Source(), web_config=write(text)) as served:
+        for _ in range(3):
+            with pytest.raises((OSError, http.client.HTTPException)):
+                served.ask(context=client_named(name))
+        assert served.ask(context=client_named(name, GOOD))[0] == 200
+    assert caplog.records == []
 
 
 # --- headers, rates and users ------------------------------------------------------------------

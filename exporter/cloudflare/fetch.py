@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import requests
@@ -72,20 +72,12 @@ class Route(msgspec.Struct, frozen=True):
     """How connections reach the API.
 
     Attributes:
-        proxy_url: of an HTTP proxy. Where it is empty, ``HTTPS_PROXY``, ``HTTP_PROXY`` and
-            ``NO_PROXY`` say.
-        ca_file: certificate authorities. Where it is empty, ``REQUESTS_CA_BUNDLE``,
-            ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE``, in this order, says.
+        proxy_url: of an HTTP proxy; empty for none.
+        ca_file: certificate authorities, or a directory of them; empty for those of `requests`.
     """
 
     proxy_url: str = ""
     ca_file: str = ""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """For a request, not for its session: the environment would win over that."""
-        proxies = {"http": self.proxy_url, "https": self.proxy_url} if self.proxy_url else None
-        return {"proxies": proxies, "verify": self.ca_file or None}
 
 
 class Fetcher:
@@ -103,10 +95,9 @@ class Fetcher:
     ) -> None:
         self._max_bytes = max_bytes
         self._observer = observer
-        self._options = route.options
         self._redact = redact
         self._in_flight = InFlight()
-        self._session = _Session()
+        self._session = _Session(route)
         adapter = InterruptibleAdapter(self._in_flight)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -173,11 +164,10 @@ class Fetcher:
         with self._session.get(
             url,
             params=params,
-            auth=auth,  # as auth=, or a line in ~/.netrc would replace it
+            auth=auth,
             timeout=deadline.remaining,
             stream=True,
             allow_redirects=False,
-            **self._options,
         ) as response:
             seen.code, seen.headers = str(response.status_code), response.headers
             body = bytearray()
@@ -201,11 +191,14 @@ class Fetcher:
 
 
 class _Session(requests.Session):
-    """A session that follows nothing and keeps nothing."""
+    """A session that follows nothing, keeps nothing and asks the environment for nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, route: Route) -> None:
         super().__init__()
-        self.verify = os.environ.get("SSL_CERT_FILE") or True
+        self.trust_env = False
+        self.verify = route.ca_file or True
+        if route.proxy_url:
+            self.proxies = {"http": route.proxy_url, "https": route.proxy_url}
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         # What the decompressor can bound in memory; nothing else is asked for.
         self.headers.update(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from typing import get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from exporter.settings.schema import Collectors, ConfigFile, FileAccount
-from exporter.settings.yaml_file import shown_key
+from exporter.settings.yaml_file import Document, shown_key
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 _PLACE = re.compile(r" - at `\$?\.?(.*?)`$")
 _WORDS = {
@@ -22,39 +23,53 @@ _WORDS = {
     "object": "a mapping",
     "str": "text",
 }
-_FILE_RIGHT = "begin it with accounts:"
 
 
-def in_words(problem: str) -> tuple[str, str]:
-    """The place of a decoder's error, and what is wrong and right there, without the value."""
+def decoded(document: Document, value: object, shape: type[Shape]) -> Shape:
+    """The value as ``shape``, whose keys may say in their ``extra`` what would be ``right``.
+
+    Args:
+        document: holds the value.
+        value: plain, as YAML has it.
+        shape: of the whole file.
+
+    Raises:
+        SettingsError: a key is unknown or missing, or its value does not fit; shows no value.
+    """
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as problem:
+        raise document.error(*_in_words(str(problem), shape)) from None
+
+
+def _in_words(problem: str, shape: type[msgspec.Struct]) -> tuple[str, str]:
+    """The place of a decoder's error, and what is wrong and right there."""
     if "- at `key` in" in problem:
         return "", "has a key that is not text; put it in quotes, or see the documentation"
     found = _PLACE.search(problem)
     place, text = (found[1], problem[: found.start()]) if found else ("", problem)
     field = re.search(r"field `(.*)`$", text, re.DOTALL)
     if field and text.startswith("Object contains"):
-        return _unknown_key(place, field[1])
+        return _unknown_key(place, field[1], shape)
     if field:
         path = f"{place}.{field[1]}".lstrip(".")
-        return path, f"is missing; {_right(path)}"
-    return place, f"{_wrong(text)}; {_right(place)}"
+        return path, f"is missing; {_right(path, shape, text)}"
+    return place, f"{_wrong(text)}; {_right(place, shape, text)}"
 
 
-def _unknown_key(place: str, key: str) -> tuple[str, str]:
+def _unknown_key(place: str, key: str, shape: type[msgspec.Struct]) -> tuple[str, str]:
     if not shown_key(key).startswith("'"):
         return place, "has a key that there is not; see the documentation for those that there are"
-    if not place and key in FileAccount.__struct_fields__:
-        return key, "belongs to an account; put it below one of accounts"
-    known = _known_keys(place)
+    path = f"{place}.{key}".lstrip(".")
+    struct = next(_structs(_annotation(place, shape)), shape)
+    inner = _hints(struct).items()
+    homes = [name for name, one in inner for part in _structs(one) if key in _hints(part)]
+    if homes:
+        return path, f"belongs below {homes[0]}; move it there"
+    known = struct.__struct_fields__
     close = difflib.get_close_matches(key, known, n=1)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
-    return f"{place}.{key}".lstrip("."), f"there is no such key; {advice}"
-
-
-def _known_keys(place: str) -> tuple[str, ...]:
-    if place.endswith("collectors"):
-        return Collectors.__struct_fields__
-    return (FileAccount if place else ConfigFile).__struct_fields__
+    return path, f"there is no such key; {advice}"
 
 
 def _wrong(text: str) -> str:
@@ -68,24 +83,44 @@ def _wrong(text: str) -> str:
     return "is out of range"
 
 
-def _right(path: str) -> str:
-    names = [name for name in re.findall(r"[a-z_]+", path) if name in _RIGHTS]
-    return _RIGHTS[names[-1]] if names else _FILE_RIGHT
+def _right(place: str, shape: type[msgspec.Struct], text: str) -> str:
+    """What the key says that would be right, or else its type."""
+    said = list(_said(_annotation(place, shape)))
+    if said:
+        return said[-1]
+    if not place:
+        needed = [one for one in msgspec.structs.fields(shape) if one.required]
+        return f"begin it with {needed[0].name}:" if needed else "use a mapping"
+    wanted = re.match(r"Expected `([^`]*)`", text)
+    names = wanted[1].split(" | ") if wanted else []
+    words = [_WORDS[name] for name in names if name in _WORDS and name != "null"]
+    return f"use {' or '.join(words) or 'another value'}"
 
 
-def _rights(annotation: object) -> Iterator[str]:
-    """What would be right, by the descriptions of a key's type."""
+def _annotation(place: str, shape: type[msgspec.Struct]) -> object:
+    """Of the key at a place such as ``accounts[2].timeout``, or what is known nearest to it."""
+    found: object = shape
+    for name in re.findall(r"[^.\[\]]+(?=[.\[]|$)", re.sub(r"\[[^\]]*\]", "", place)):
+        inner = [_hints(struct)[name] for struct in _structs(found) if name in _hints(struct)]
+        found = inner[0] if inner else found
+    return found
+
+
+def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = get_type_hints(struct, include_extras=True)
+    return {name: hints[name] for name in struct.__struct_fields__}
+
+
+def _structs(annotation: object) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _structs(inner)
+
+
+def _said(annotation: object) -> Iterator[str]:
     for inner in get_args(annotation):
         if isinstance(inner, msgspec.Meta) and inner.extra:
             yield inner.extra["right"]
-        else:
-            yield from _rights(inner)
-
-
-_RIGHTS = {
-    name: right
-    for struct in (ConfigFile, FileAccount, Collectors)
-    for name, annotation in get_type_hints(struct, include_extras=True).items()
-    for right in _rights(annotation)
-    if name != "accounts" or struct is ConfigFile
-}
+        elif not isinstance(inner, type):
+            yield from _said(inner)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
+from exporter.settings.urls import hidden_user
 from exporter.settings.values import Account, Secret, Settings
 
 HIDDEN = "<hidden>"
@@ -22,7 +21,7 @@ def effective(settings: Settings) -> str:
 
 
 def _account(account: Account) -> dict[str, object]:
-    proxy = {"proxy_url": _hidden_user(account.proxy_url)} if account.proxy_url else {}
+    proxy = {"proxy_url": hidden_user(account.proxy_url, HIDDEN)} if account.proxy_url else {}
     authorities = {"ca_file": account.ca_file} if account.ca_file else {}
     return {
         "name": account.name,
@@ -50,9 +49,3 @@ def _credentials(account: Account) -> dict[str, str]:
 
 def _secret(name: str, secret: Secret) -> dict[str, str]:
     return {f"{name}_file": secret.file} if secret.file else {name: HIDDEN}
-
-
-def _hidden_user(url: str) -> str:
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{HIDDEN}@{host}" if at and user else host))

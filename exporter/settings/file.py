@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,9 +11,11 @@ import msgspec
 from msgspec import UNSET
 
 from exporter.errors import SettingsError
-from exporter.settings import parsers
+from exporter.settings import parsers, urls
 from exporter.settings.accounts import check, id_mistake, is_email, is_usual_id
-from exporter.settings.complaints import in_words
+from exporter.settings.complaints import decoded
+from exporter.settings.files import cause
+from exporter.settings.route import check_authorities
 from exporter.settings.schema import LONGEST_TIME, Collectors, ConfigFile, FileAccount, Options
 from exporter.settings.values import Account, Credentials, Listing, Secret
 from exporter.settings.yaml_file import Document, read
@@ -46,10 +47,7 @@ class _Reading:
         self._home = home
 
     def accounts(self, defaults: Listing) -> tuple[tuple[Account, ...], tuple[str, ...]]:
-        try:
-            file = msgspec.convert(self._document.value, ConfigFile)
-        except msgspec.ValidationError as problem:
-            raise self._document.error(*in_words(str(problem))) from None
+        file = decoded(self._document, self._document.value, ConfigFile)
         common = self._listing(file, "", defaults)
         accounts = tuple(
             self._account(given, f"accounts[{index}]", common)
@@ -72,14 +70,14 @@ class _Reading:
     def _parsers(self) -> Mapping[str, tuple[str, Callable[[Any], object]]]:
         """By key: the field of `Listing`, and how its value is made."""
         return {
-            "base_url": ("base_url", parsers.base_url),
+            "base_url": ("base_url", urls.base_url),
             "timeout": ("timeout", lambda value: _time(value, parsers.seconds)),
             "per_page": ("per_page", int),
             "parallel_pages": ("parallel_pages", int),
             "max_response_size": ("max_response_bytes", lambda value: parsers.size(str(value))),
             "collectors": ("collect_servers", _collects_servers),
             "cache_ttl": ("cache_ttl", lambda value: _time(value, parsers.seconds_or_zero)),
-            "proxy_url": ("proxy_url", parsers.proxy_url),
+            "proxy_url": ("proxy_url", urls.proxy_url),
             "ca_file": ("ca_file", self._ca_file),
         }
 
@@ -95,26 +93,17 @@ class _Reading:
         Raises:
             ValueError: it is not there; shows the name only where it cannot be a secret.
         """
-        if "\x00" in name:
-            raise ValueError("has a null character, which no path has")
         path = self._home / name
         try:
             path.stat()
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             shown = f"the file {name!a}" if name.startswith("/") else "the file that is named"
-            cause = (problem.strerror or "unknown").lower()
-            raise ValueError(f"{shown} cannot be read: {cause}") from None
+            raise ValueError(f"{shown} cannot be read: {cause(problem)}") from None
         return str(path)
 
     def _ca_file(self, name: str) -> str:
         path = self._file(name)
-        try:
-            ssl.create_default_context(cafile=path)
-        except ssl.SSLError:
-            raise ValueError("holds no certificate in PEM; name a file that does") from None
-        except OSError as problem:
-            cause = (problem.strerror or "unknown").lower()
-            raise ValueError(f"the file cannot be read: {cause}") from None
+        check_authorities(path)
         return path
 
     # --- an account ---
@@ -212,7 +201,7 @@ def _notices(accounts: tuple[Account, ...]) -> Iterator[str]:
                 f"the id of account {account.name!r} is not 32 hexadecimal digits; is it the "
                 "account's id?"
             )
-        if parsers.is_plain_remote(account.base_url):
+        if urls.is_plain_remote(account.base_url):
             yield f"base_url of account {account.name!r} is not https: credentials are unencrypted"
 
 

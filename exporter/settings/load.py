@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
 from exporter.settings.accounts import ACCOUNT_VARIABLES, account_from
+from exporter.settings.faults import foreseen
 from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
-from exporter.settings.parsers import base_url, is_plain_remote
+from exporter.settings.route import routed
+from exporter.settings.urls import base_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         SettingsError: one line that names the setting, what is wrong with it and how to mend it;
             it holds no part of a secret.
     """
+    with foreseen("the settings"):
+        return _load(argv, environ)
+
+
+def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     variables = {name: value for name, value in environ.items() if value}
     given = _Given(_parse_arguments(argv), variables)
     values: dict[str, Any] = {flag.field: given.value(flag) for flag in FLAGS}
@@ -41,6 +48,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     url, url_notices = _base_url(variables)
     defaults = Listing(base_url=url, **listing)
     accounts, notices = _accounts(values["config_file"], variables, defaults)
+    accounts = routed(accounts, environ)
     _check_offset(accounts, values, given)
     return _settings(values, accounts, defaults, (*_misspelt(variables), *notices, *url_notices))
 

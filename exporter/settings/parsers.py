@@ -7,14 +7,16 @@ puts the name of the setting in front.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from exporter.settings.urls import base_url, is_host
 from exporter.settings.values import ListenAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TRUE = frozenset({"true", "1", "yes"})
 FALSE = frozenset({"false", "0", "no"})
@@ -25,14 +27,12 @@ LONGEST_UNIX_PATH = 107
 OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
 SHOWN = 60
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
-_DURATION = re.compile(r"([0-9]{0,9}\.?[0-9]{1,9})(ms|s|m|h|d|w)")
 _NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
-_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 
 
@@ -90,12 +90,20 @@ def seconds_or_zero(text: str) -> float:
 
 def _duration(text: str) -> float:
     """Prometheus' form: ``30s``, ``1h30m``; each unit once, the larger ones first."""
-    parts = _DURATION.findall(text)
-    order = [list(_SECONDS).index(unit) for _, unit in parts]
-    whole = "".join(number + unit for number, unit in parts) == text
-    if not parts or not whole or order != sorted(set(order), reverse=True):
+    order = [list(PROMETHEUS_UNITS).index(unit) for unit in re.findall("[a-z]+", text)]
+    value = duration(text, PROMETHEUS_UNITS)
+    if order != sorted(set(order), reverse=True):
         raise ValueError("not a duration")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return value
+
+
+def duration(text: str, units: Mapping[str, float]) -> float:
+    """The sum of numbers with units; ``units`` gives the value of each."""
+    names = "|".join(sorted(units, key=len, reverse=True))
+    part = rf"([0-9]{{0,9}}\.?[0-9]{{1,9}})({names})"
+    if not re.fullmatch(f"({part})+", text):
+        raise ValueError("not a duration")
+    return sum(float(number) * units[unit] for number, unit in re.findall(part, text))
 
 
 def size(text: str) -> int:
@@ -132,7 +140,7 @@ def _unix(text: str) -> ListenAddress:
     where = path(text.removeprefix("unix:"))
     if not where.startswith("/") or where.endswith("/"):
         raise ValueError(f"{shown(text)} has no absolute path; use unix:/run/exporter.sock")
-    if len(where.encode()) > LONGEST_UNIX_PATH:
+    if len(os.fsencode(where)) > LONGEST_UNIX_PATH:
         raise ValueError(f"{shown(text)} is too long for a socket; use a shorter path")
     return ListenAddress(path=where)
 
@@ -145,7 +153,7 @@ def _host(text: str) -> str:
             raise ValueError(f"{shown(text)} is not an IPv6 address in brackets") from None
     if ":" in text:
         raise ValueError(f"{shown(text)} has colons; put an IPv6 address in brackets: [::1]:10180")
-    if text and not _HOST.fullmatch(text):
+    if text and not is_host(text):
         raise ValueError(f"{shown(text)} is not a host; leave it out to listen on all interfaces")
     return text
 
@@ -182,50 +190,3 @@ def external_url(text: str) -> str:
     url = base_url(text)
     _plain_path(urlsplit(url).path or "/")
     return url
-
-
-def base_url(text: str) -> str:
-    """The API's base without a slash at its end; an error never shows it: people put keys in it."""
-    if re.search(r"[^!-~]", text):
-        raise ValueError("has white space or characters outside ASCII; use https://HOST/PATH")
-    try:
-        parts = urlsplit(text)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a URL that can be read; use https://HOST/PATH") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ValueError("is not an http or https URL with a host; use https://HOST/PATH")
-    if "@" in parts.netloc:
-        raise ValueError("has a user or password before the host; leave that out")
-    if "?" in text or "#" in text:
-        raise ValueError("has a query or a fragment; end it with the path, such as /client/v4")
-    return text.rstrip("/")
-
-
-def proxy_url(text: str) -> str:
-    """The URL of an HTTP proxy, user and password allowed; an error never shows it."""
-    scheme, _, rest = text.partition("://")
-    user, _, address = rest.rpartition("@")
-    if re.search(r"[/?#@]", user):
-        raise ValueError(
-            "has a /, ?, # or @ in its user or password; write it as %2F, %3F, %23, %40"
-        )
-    try:
-        path = urlsplit(base_url(f"{scheme}://{address}")).path
-    except ValueError:
-        path = "unknown"
-    if path or re.search(r"[^!-~]", user):
-        raise ValueError("is not the URL of an HTTP proxy; use http://HOST:PORT")
-    return text.rstrip("/")
-
-
-def is_plain_remote(url: str) -> bool:
-    """Whether requests to ``url`` cross a network unencrypted."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from exporter.settings.values import Hidden
+
 LONGEST_TIME = 86_400
 """Seconds: a day."""
 
@@ -106,7 +108,7 @@ CaFile = Annotated[
 ]
 
 
-class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class Options(Hidden, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How accounts are listed: at the top for all of them, in an account for this one."""
 
     base_url: BaseUrl | UnsetType = UNSET
@@ -120,7 +122,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ca_file: CaFile | UnsetType = UNSET
 
 
-class FileAccount(Options, forbid_unknown_fields=True, kw_only=True):
+class FileAccount(Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An account, with one set of credentials."""
 
     name: Annotated[
@@ -174,7 +176,7 @@ _ONE_SET = {
 }
 
 
-class ConfigFile(Options, forbid_unknown_fields=True, kw_only=True):
+class ConfigFile(Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Configuration file of cloudflare-mcp-exporter."""
 
     accounts: Annotated[

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, ClassVar
 
 import msgspec
+
+from exporter.settings.urls import proxy_secrets
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 
 
-class Secret(msgspec.Struct, frozen=True):
+class Hidden(msgspec.Struct, frozen=True):
+    """A value that holds secrets: whoever prints it sees the fields named in ``SHOWN`` alone."""
+
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+
+    def __repr__(self) -> str:
+        fields = "".join(f"{name}={value!r}, " for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields}...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # The base class has one, which pretty printers prefer to __repr__.
+        return [(name, getattr(self, name)) for name in self.SHOWN]
+
+
+class Secret(Hidden, frozen=True):
     """A secret as it is given: its text, or the file that holds it."""
+
+    SHOWN = ("file",)
 
     text: str = ""
     file: str = ""
 
-    def __repr__(self) -> str:
-        return f"Secret(file={self.file!r})" if self.file else "Secret(hidden)"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # The base class has one, which pretty printers prefer to __repr__.
-        return [("file", self.file)] if self.file else [("text", "hidden")]
-
-
-class Credentials(msgspec.Struct, frozen=True):
+class Credentials(Hidden, frozen=True):
     """What the API is asked with: a token, or the legacy pair of e-mail and key."""
 
     token: Secret | None = None
@@ -36,15 +46,8 @@ class Credentials(msgspec.Struct, frozen=True):
         """What must never be shown, but for what stands in files."""
         return tuple(one.text for one in (self.token, self.key) if one is not None and one.text)
 
-    def __repr__(self) -> str:
-        return f"Credentials({'token' if self.token else 'email and key'}: hidden)"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # See Secret.
-        return [("credentials", "hidden")]
-
-
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
+class Listing(Hidden, frozen=True, kw_only=True):
     """How an account is listed.
 
     Attributes:
@@ -55,8 +58,9 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         max_response_bytes: of one page, decompressed.
         collect_servers: whether the account's servers are listed besides its portals.
         cache_ttl: seconds for which one listing serves further scrapes.
-        proxy_url: of the HTTP proxy; empty where the environment says which.
-        ca_file: certificate authorities in PEM; empty where the environment says which.
+        proxy_url: of the HTTP proxy; empty for none.
+        ca_file: certificate authorities in PEM, a directory of them included; empty for those
+            that come with the exporter.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -76,6 +80,8 @@ class Account(Listing, frozen=True, kw_only=True):
     ``name`` is the configured name, or the id where there is none.
     """
 
+    SHOWN = ("name", "account_id")
+
     name: str
     account_id: str
     credentials: Credentials
@@ -83,18 +89,7 @@ class Account(Listing, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, but for what stands in files."""
-        userinfo = urlsplit(self.proxy_url).netloc.rpartition("@")[0]
-        password = userinfo.partition(":")[2]
-        proxy = (password, unquote(password)) if password else ()
-        return (*self.credentials.secrets, *proxy)
-
-    def __repr__(self) -> str:
-        # A proxy's URL may hold a password.
-        return f"Account({self.name!r}, {self.account_id!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # The base class has one, which pretty printers prefer to __repr__.
-        return [("name", self.name), ("account_id", self.account_id)]
+        return (*self.credentials.secrets, *proxy_secrets(self.proxy_url))
 
 
 class ListenAddress(msgspec.Struct, frozen=True):

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-import stat
-from pathlib import Path
+from collections.abc import Callable
 
 import yaml
 
 from exporter.errors import SettingsError
+from exporter.settings import files
 
 LARGEST_FILE = 1 << 20
 """Bytes: room for thousands of accounts, and a bound for what parsing costs."""
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,30}")
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_TAGS = tuple(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
+)
+_MERGE = "tag:yaml.org,2002:merge"
+LONGEST_NUMBER = 100
+"""Characters: longer ones take long to convert, and none is in range."""
+
+MOST_NODES = 1_000_000
+"""Values in a file with each alias written out: more than the largest file has without any."""
+
 # What the parser quotes of the file, but for its own words in angle brackets.
-_QUOTED = re.compile(r"'(?!<|\\.')[^']{2,}'")
+_QUOTED = re.compile(r"'(?!<|\\.')[^']{2,}'|\"[^\"]{2,}\"")
+_UNSHOWN = re.compile(r"(^|\.)[^.]*[^ -~].*", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Document:
@@ -35,9 +46,11 @@ class Document:
     def error(self, path: str, complaint: str) -> SettingsError:
         """The error about a place in the file, such as ``accounts[2].api_token``.
 
-        Where the place is not there, its line is that of what should hold it.
+        Where the place is not there, its line is that of what should hold it. A key that is not
+        printable ASCII is left out.
         """
-        place = f"{path}: " if path else ""
+        shown = path if path.isascii() and path.isprintable() else _UNSHOWN.sub("", path)
+        place = f"{shown}: " if shown else ""
         return SettingsError(f"{_at(self._name, self._line(path))}: {place}{complaint}")
 
     def _line(self, path: str) -> int | None:
@@ -53,55 +66,50 @@ class Document:
         return line + 1
 
 
-def read(name: str) -> Document:
+def read(name: str, data_of: Callable[[str, int], bytes] = files.read) -> Document:
     """The YAML file of this name.
+
+    Args:
+        name: of the file.
+        data_of: reads it, as `files.read` does.
 
     Raises:
         SettingsError: it cannot be read, or is no YAML; quotes nothing of what it holds.
     """
-    text = _text(name)
+    loader = _Loader(_text(name, data_of))
     try:
-        loader = _Loader(text)
         node = loader.get_single_node()
-        value = None if node is None else loader.construct_document(node)
-    except _DuplicateKeyError as problem:
+        if node is None:
+            return Document(name, None, None)
+        _refuse_bomb(node)
+        value = loader.construct_document(node)
+    except _OwnError as problem:
         raise SettingsError(f"{_at(name, _line(problem))}: {problem.problem}") from None
-    except yaml.reader.ReaderError as problem:
-        line = text.count("\n", 0, problem.position) + 1
-        raise SettingsError(f"{_at(name, line)}: has a control character; remove it") from None
     except yaml.MarkedYAMLError as problem:
         raise _syntax_error(name, problem) from None
     except RecursionError:
         raise SettingsError(f"{_at(name)}: is nested too deeply; see the documentation") from None
-    except (ValueError, TypeError):
-        raise SettingsError(f"{_at(name)}: has a value that does not fit its tag") from None
+    except (ValueError, ArithmeticError):  # of an escape such as \\UFFFFFFFF
+        line = loader.get_mark().line + 1
+        complaint = "is not YAML: has an escape or a number that does not exist"
+        raise SettingsError(f"{_at(name, line)}: {complaint}") from None
     return Document(name, node, value)
 
 
-def _text(name: str) -> str:
+def _text(name: str, data_of: Callable[[str, int], bytes]) -> str:
     try:
-        data = _bytes(Path(name))
-    except (OSError, ValueError) as problem:  # the latter for a null in the path
-        known = problem.strerror if isinstance(problem, OSError) else None
-        cause = (known or "it has no usable name").lower()
-        raise SettingsError(f"{_at(name)}: cannot be read: {cause}") from None
-    if len(data) > LARGEST_FILE:
-        raise SettingsError(f"{_at(name)}: is larger than {LARGEST_FILE} bytes; is it the file?")
-    try:
-        return data.decode("utf-8-sig")
+        data = data_of(name, LARGEST_FILE)
+        text = data.decode("utf-8-sig")
+    except files.UnreadableError as problem:
+        raise SettingsError(f"{_at(name)}: {problem}") from None
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         raise SettingsError(f"{_at(name, line)}: is not UTF-8; save it in that encoding") from None
-
-
-def _bytes(path: Path) -> bytes:
-    kind = path.stat().st_mode
-    if stat.S_ISDIR(kind):
-        raise SettingsError(f"{_at(str(path))}: is a directory; name the file in it")
-    if not stat.S_ISREG(kind):
-        raise SettingsError(f"{_at(str(path))}: is not a regular file, so it could not be reloaded")
-    with path.open("rb") as opened:
-        return opened.read(LARGEST_FILE + 1)
+    control = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if control:
+        line = text.count("\n", 0, control.start()) + 1
+        raise SettingsError(f"{_at(name, line)}: has a control character; remove it")
+    return text
 
 
 def _at(name: str, line: int | None = None) -> str:
@@ -122,17 +130,39 @@ def _line(problem: yaml.MarkedYAMLError) -> int | None:
     return None if mark is None else mark.line + 1
 
 
-class _DuplicateKeyError(yaml.constructor.ConstructorError):
-    """A key stands twice in one mapping."""
+class _OwnError(yaml.constructor.ConstructorError):
+    """A complaint in our own words, which quote nothing."""
+
+    def __init__(self, complaint: str, mark: yaml.Mark) -> None:
+        super().__init__(None, None, complaint, mark)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, and leaves dates as text."""
+    """Knows the values that JSON has and ``<<``; a date is text, any other tag is refused."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as the base class has it
-        first: [pair for pair in pairs if pair[0] != _TIMESTAMP]
+        first: [pair for pair in pairs if pair[0] in {*_TAGS, _MERGE}]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in _TAGS}  # noqa: RUF012 - as above
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        """Called by the base class for each value; a scalar gives one that fits its tag."""
+        if node.tag not in _TAGS:
+            raise _OwnError("has a tag that is not supported; remove it", node.start_mark)
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep)
+        try:
+            value = self._scalar(node)
+        except (ValueError, LookupError, ArithmeticError):
+            raise _OwnError("has a value that does not fit its tag", node.start_mark) from None
+        return _joined(value, node) if isinstance(value, str) else value
+
+    def _scalar(self, node: yaml.ScalarNode) -> object:
+        is_number = node.tag in {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+        if is_number and len(node.value) > LONGEST_NUMBER:
+            raise ValueError
+        return super().construct_object(node)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Called by the base class to merge what ``<<`` refers to."""
@@ -142,13 +172,48 @@ class _Loader(yaml.SafeLoader):
         node.value = list({_key(key): (key, value) for key, value in node.value}.values())
 
 
+def _joined(text: str, node: yaml.Node) -> str:
+    """The text with pairs of surrogates joined, as JSON escapes what is beyond 16 bits."""
+    if not _SURROGATE.search(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _OwnError("has an escape of half a character; remove it", node.start_mark) from None
+
+
+def _refuse_bomb(root: yaml.Node) -> None:
+    """Aliases make a graph of a file; what is left through is a tree of bounded size."""
+    sizes: dict[int, int] = {}  # with aliases written out, by node; 0 while it is counted
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        parts = _parts(node)
+        if id(node) not in sizes:
+            sizes[id(node)] = 0
+            if any(sizes.get(id(part)) == 0 for part in parts):
+                raise _OwnError("holds an alias of itself; write it out", node.start_mark)
+            waiting += [part for part in parts if id(part) not in sizes]
+            continue
+        waiting.pop()
+        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+        if sizes[id(node)] > MOST_NODES:
+            raise _OwnError("has aliases that multiply; write them out", node.start_mark)
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
 def _refuse_duplicates(node: yaml.MappingNode) -> None:
     lines: dict[object, int] = {}
     for key, _ in node.value:
         if _key(key) in lines:
             name = f"the key {shown_key(key.value)}"
             complaint = f"{name} stands twice, first in line {lines[_key(key)]}; leave one out"
-            raise _DuplicateKeyError(None, None, complaint, key.start_mark)
+            raise _OwnError(complaint, key.start_mark)
         lines[_key(key)] = key.start_mark.line + 1
 
 

@@ -34,7 +34,10 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
         return int(self.context.verify_mode)
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether the client with this certificate, as ``getpeercert`` has it, may come in."""
+        """Whether the client with this certificate, as ``getpeercert`` has it, may come in.
+
+        Never raises: a name that cannot be understood is nobody's.
+        """
         if not self.allowed_names:
             return True
         names = (certificate or {}).get("subjectAltName", ())
@@ -234,8 +237,9 @@ def _set_clients(
 
 def _trust(context: ssl.SSLContext, authorities: Pem, complain: Complain) -> None:
     try:
-        context.load_verify_locations(cadata=authorities.data.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+        # Between the certificates there may be names in any language.
+        context.load_verify_locations(cadata=authorities.data.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError):  # the latter where nothing is left
         raise complain(authorities.origin, "holds no certificates in PEM") from None
 
 
@@ -245,9 +249,16 @@ def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
         raise complain(
             "client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; set it"
         )
+    if "" in names:
+        raise complain(f"client_allowed_sans[{names.index('')}]", "is empty; remove it")
     return frozenset(names)
 
 
-def _plain(kind: str, name: str) -> str:
+def _plain(kind: str, name: object) -> object:
     """A name of a certificate as Go writes it: OpenSSL writes IPv6 addresses at full length."""
-    return str(ipaddress.ip_address(name.strip())) if kind == "IP Address" else name
+    if kind != "IP Address":
+        return name  # text, or a tuple that equals no text
+    try:
+        return str(ipaddress.ip_address(str(name).strip()))
+    except ValueError:
+        return None  # OpenSSL writes <invalid> for an address of another length

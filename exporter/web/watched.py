@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from exporter.settings import files
 
 SETTLED = 1.0
 """Seconds after which a file that changes again has another time of change, on any file system."""
@@ -16,43 +19,53 @@ _Look = tuple[int, ...]
 
 
 class WatchedFiles:
-    """Reads files, and tells whether one of them is another one by now."""
+    """Reads files, and tells whether one of them is another one by now.
 
-    def __init__(self) -> None:
+    A file may change twice within one tick of the file system's clock and look the same after the
+    second change. So once the first `SETTLED` seconds are over, what the files hold is compared
+    too, once; and every `SETTLED` seconds where one could not be read. Times of files are compared
+    with each other alone, never with a clock.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._looks: dict[str, _Look | None] = {}
-        self._settled = True
-        self._digest = hashlib.sha256()
+        self._digests: dict[str, bytes] = {}
+        self._compare_at: float | None = clock() + SETTLED
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, limit: int = LARGEST) -> bytes:
         """What the file holds; it is watched from now on, even where it cannot be read.
 
         Raises:
-            OSError: as reading does.
-            ValueError: the file is too large or no regular file, or its name can be none.
+            UnreadableError: for whatever reason.
         """
-        self._looks[name] = look = _look_at(name)
-        # A file that changed just now may change again within the same tick of its clock.
-        self._settled &= look is None or time.time() - look[0] / 1e9 > SETTLED
-        if look is not None and not Path(name).is_file():
-            raise ValueError("it is not a regular file")
-        with Path(name).open("rb") as opened:
-            data = opened.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError("it is too large")
-        self._digest.update(f"{name!a}:{len(data)}:".encode())
-        self._digest.update(data)
+        self._looks[name] = _look_at(name)
+        self._digests[name] = b""
+        data = files.read(name, limit)
+        self._digests[name] = hashlib.sha256(data).digest()
         return data
 
     @property
-    def digest(self) -> bytes:
-        """Of all that was read: two that are alike read the same."""
-        return self._digest.digest()
+    def digests(self) -> dict[str, bytes]:
+        """By name, of all that was read; empty where that failed."""
+        return self._digests
+
+    def read_again(self) -> None:
+        """Count them as changed in a while: what was read could not be used, and may be then."""
+        self._digests = dict.fromkeys(self._digests, b"")
 
     def changed(self) -> bool:
-        """Whether to read them again: where one changed, or may have unseen."""
-        return not self._settled or any(
-            _look_at(name) != look for name, look in self._looks.items()
-        )
+        """Whether to read them again: one is another one by now. Never raises."""
+        if any(_look_at(name) != look for name, look in self._looks.items()):
+            return True
+        if self._compare_at is None or self._clock() < self._compare_at:
+            return False
+        found = {name: _digest_of(name) for name in self._digests}
+        self._compare_at = None if all(found.values()) else self._clock() + SETTLED
+        return found != self._digests
 
 
 def _look_at(name: str) -> _Look | None:
@@ -62,3 +75,10 @@ def _look_at(name: str) -> _Look | None:
     except (OSError, ValueError):
         return None
     return (found.st_ctime_ns, found.st_mtime_ns, found.st_ino, found.st_dev, found.st_size)
+
+
+def _digest_of(name: str) -> bytes:
+    try:
+        return hashlib.sha256(files.read(name, LARGEST)).digest()
+    except files.UnreadableError:
+        return b""

@@ -6,20 +6,21 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from exporter.errors import SettingsError
 from exporter.logs import event
+from exporter.settings.faults import UnforeseenError, foreseen
+from exporter.settings.files import UnreadableError
+from exporter.settings.parsers import duration
+from exporter.settings.values import Hidden
 from exporter.settings.yaml_file import Document, read
 from exporter.web.basic_auth import Passwords
 from exporter.web.guard import Guard, TokenBucket
 from exporter.web.tls import Pem, Tls, build
 from exporter.web.watched import WatchedFiles
-from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile, decoded
+from exporter.web.webschema import DURATION, HttpSection, RateSection, TlsSection, WebFile, web_file
 
 LOGGER = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ HIGHEST_COST = 18
 """Of a bcrypt hash: a check takes many seconds from here on."""
 
 _HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
-_DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
@@ -38,7 +38,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class WebConfig(msgspec.Struct, frozen=True, eq=False):
+class WebConfig(Hidden, frozen=True, eq=False):
     """What the file says, checked.
 
     Attributes:
@@ -54,9 +54,6 @@ class WebConfig(msgspec.Struct, frozen=True, eq=False):
     headers: tuple[tuple[str, str], ...]
     interval: float
     burst: int
-
-    def __repr__(self) -> str:
-        return "WebConfig(hidden)"
 
     def protections(self) -> Iterator[tuple[str, int]]:
         """What keeps strangers out, and how strongly."""
@@ -83,18 +80,22 @@ class WebConfigFile:
         self._name = name
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="password")
         self._files = WatchedFiles()
-        self._config = _read(name, self._files)
-        self._digest = self._files.digest
-        self._guard = self._new_guard(None)
+        with foreseen("the web configuration"):
+            self._config = _read(name, self._files)
+            self._guard = self._new_guard(self._config, None)
+        self._digests = self._files.digests
         self._told = ""
 
     def tls(self) -> Tls | None:
-        """What a connection that begins now is encrypted with; None for plain HTTP."""
+        """What a connection that begins now is encrypted with; None for plain HTTP.
+
+        Never raises: where the files cannot be used, what was read before stays in use.
+        """
         self._refresh()
         return self._config.tls
 
     def guard(self) -> Guard:
-        """Who judges a request that begins now."""
+        """Who judges a request that begins now; never raises, as `tls`."""
         self._refresh()
         return self._guard
 
@@ -105,35 +106,39 @@ class WebConfigFile:
     def _refresh(self) -> None:
         if not self._files.changed():
             return
-        files = WatchedFiles()
+        self._files = WatchedFiles()
         try:
-            config = _read(self._name, files)
-            self._refuse_less(config)
+            with foreseen("the web configuration"):
+                config = _read(self._name, self._files)
+                self._refuse_less(config)
+                self._use(config, self._files.digests)
+        except UnforeseenError as problem:
+            self._files.read_again()
+            self._tell(problem)
         except SettingsError as problem:
-            self._tell(str(problem))
-        else:
-            self._use(config, files.digest)
-        self._files = files
+            self._tell(problem)
 
-    def _use(self, config: WebConfig, digest: bytes) -> None:
-        if digest != self._digest:
-            before, self._config = self._config, config
-            self._digest = digest
-            self._guard = self._new_guard(before)
+    def _use(self, config: WebConfig, digests: dict[str, bytes]) -> None:
+        if digests != self._digests:
+            self._guard = self._new_guard(config, self._config)
+            self._config, self._digests = config, digests
             event(LOGGER, logging.INFO, "web configuration read again", file=self._name)
         elif self._told:
             event(LOGGER, logging.INFO, "web configuration is as before", file=self._name)
         self._told = ""
 
-    def _tell(self, problem: str) -> None:
-        if problem != self._told:
-            self._told = problem
-            event(
-                LOGGER,
-                logging.ERROR,
-                "web configuration cannot be used, the old one stays in use",
-                error=problem,
-            )
+    def _tell(self, problem: SettingsError) -> None:
+        if str(problem) == self._told:
+            return
+        self._told = str(problem)
+        event(
+            LOGGER,
+            logging.ERROR,
+            "web configuration cannot be used, the old one stays in use",
+            error=self._told,
+        )
+        if problem.__cause__ is not None:
+            event(LOGGER, logging.DEBUG, "where it failed", exc_info=problem.__cause__)
 
     def _refuse_less(self, config: WebConfig) -> None:
         """A file that is half written looks like one that lets everybody in."""
@@ -145,9 +150,8 @@ class WebConfigFile:
                     f"{self._name}: {key}: is gone or weaker, which takes a restart; put it back"
                 )
 
-    def _new_guard(self, before: WebConfig | None) -> Guard:
+    def _new_guard(self, config: WebConfig, before: WebConfig | None) -> Guard:
         """The guard of the configuration; what did not change keeps what it remembers."""
-        config = self._config
         if before is None or before.users != config.users:
             self._passwords = Passwords(config.users, self._thread) if config.users else None
         if before is None or (before.interval, before.burst) != (config.interval, config.burst):
@@ -159,10 +163,8 @@ class WebConfigFile:
 
 
 def _read(name: str, files: WatchedFiles) -> WebConfig:
-    with suppress(OSError, ValueError):  # the next line says it in the words of all YAML files
-        files.read(name)
-    document = read(name)
-    file = decoded(document)
+    document = read(name, files.read)
+    file = web_file(document)
     _check_http(file.http_server_config, document)
     _check_users(file.basic_auth_users, document)
     interval, burst = _rate(file.rate_limit, document)
@@ -209,10 +211,10 @@ def _check_users(users: Mapping[str, str], document: Document) -> None:
 
 def _rate(section: RateSection, document: Document) -> tuple[float, int]:
     text = str(section.interval)
-    parts = _DURATION.findall(text)
-    if "".join(number + unit for number, unit in parts) != text and text != "0":
-        raise document.error("rate_limit.interval", "is not a duration; use one such as 1s, or 0")
-    interval = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    try:
+        interval = 0.0 if text == "0" else duration(text, _GO_UNITS)
+    except ValueError:
+        raise document.error("rate_limit.interval", f"is not a duration; {DURATION}") from None
     if interval and section.burst < 1:
         raise document.error("rate_limit.burst", "lets nothing pass; use 1 or more")
     if section.burst and not interval:
@@ -251,8 +253,5 @@ def _pem(
         return None
     try:
         return Pem(f"{key}_file", files.read(str(home / named)))
-    except OSError as problem:
-        cause = (problem.strerror or "it is not there").lower()
-        raise document.error(place, f"cannot be read: {cause}") from None
-    except ValueError as problem:
-        raise document.error(place, f"cannot be read: {problem}") from None
+    except UnreadableError as problem:
+        raise document.error(place, str(problem)) from None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from exporter.settings.yaml_file import Document, shown_key
+from exporter.settings.complaints import decoded
+from exporter.settings.values import Hidden
+from exporter.settings.yaml_file import Document
+
+DURATION = "use a duration such as 1s, or 0"
 
 
-class TlsSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TlsSection(Hidden, forbid_unknown_fields=True, frozen=True):
     """``tls_server_config``; an empty text stands for a key that is not given."""
 
     cert: str = ""
@@ -29,13 +32,6 @@ class TlsSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     prefer_server_cipher_suites: bool = True
     curve_preferences: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
-        return "TlsSection(hidden)"  # it may hold the key
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # The base class has one, which pretty printers prefer to __repr__.
-        return [("key", "hidden")]
-
 
 class HttpSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``http_server_config``."""
@@ -47,36 +43,27 @@ class HttpSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class RateSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """``rate_limit``."""
 
-    interval: str | int = 0
+    interval: Annotated[str | int, Meta(extra={"right": DURATION})] = 0
     burst: int = 0
 
 
-class WebFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class WebFile(Hidden, forbid_unknown_fields=True, frozen=True):
     """The whole file."""
 
     tls_server_config: TlsSection | None = None
     http_server_config: HttpSection = HttpSection()
-    basic_auth_users: dict[str, str] = {}
+    basic_auth_users: dict[str, str] = msgspec.field(default_factory=dict)
     rate_limit: RateSection = RateSection()
 
-    def __repr__(self) -> str:
-        return "WebFile(hidden)"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # See TlsSection.
-        return [("users", "hidden")]
-
-
-def decoded(document: Document) -> WebFile:
+def web_file(document: Document) -> WebFile:
     """What the document says.
 
     Raises:
         SettingsError: a key that there is not, or a value of another type; never shows the value.
     """
-    try:
-        return msgspec.convert(_without_nulls(document.value) or {}, WebFile)
-    except msgspec.ValidationError as problem:
-        raise document.error(*_in_words(str(problem))) from None
+    value = {} if document.value is None else _without_nulls(document.value)
+    return decoded(document, value, WebFile)
 
 
 def _without_nulls(value: object) -> object:
@@ -84,44 +71,3 @@ def _without_nulls(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _without_nulls(one) for key, one in value.items() if one is not None}
     return value
-
-
-_SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "": WebFile.__struct_fields__,
-    "tls_server_config": TlsSection.__struct_fields__,
-    "http_server_config": HttpSection.__struct_fields__,
-    "rate_limit": RateSection.__struct_fields__,
-}
-_TYPES = {
-    "array": "a list",
-    "bool": "true or false",
-    "int": "a whole number",
-    "int | str": "a duration such as 1s",
-    "object": "a mapping",
-    "object | null": "a mapping",
-    "str": "text, in quotes where it looks like something else",
-}
-_PLACE = re.compile(r" - at `\$?\.?(.*?)`$")
-
-
-def _in_words(problem: str) -> tuple[str, str]:
-    """The place of a decoder's error, and what is wrong and right there."""
-    if "- at `key` in" in problem:
-        return "", "has a key that is not text; put it in quotes"
-    found = _PLACE.search(problem)
-    place, text = (found[1], problem[: found.start()]) if found else ("", problem)
-    unknown = re.search(r"unknown field `(.*)`$", text, re.DOTALL)
-    if unknown:
-        return _unknown_key(place, unknown[1])
-    wanted = re.match(r"Expected `([^`]*)`", text)
-    right = _TYPES.get(wanted[1], "another value") if wanted else "another value"
-    return place, f"is of the wrong type; write {right}"
-
-
-def _unknown_key(place: str, key: str) -> tuple[str, str]:
-    known = _SECTIONS.get(place, ())
-    close = difflib.get_close_matches(key, known, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
-    if not shown_key(key).startswith("'"):
-        return place, f"has a key that there is not; {advice}"
-    return f"{place}.{key}".lstrip("."), f"there is no such key; {advice}"
