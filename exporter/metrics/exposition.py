@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.metrics_core import Metric as ClientMetric
+from prometheus_client.openmetrics.exposition import ALLOWUTF8
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import Collector
 
@@ -40,7 +41,9 @@ def _head(metric: Metric, form: Format) -> str:
 
 
 def _openmetrics_of(rest: Collector) -> bytes:
-    rendered: bytes = openmetrics_of(rest)  # type: ignore[no-untyped-call]
+    # No name here needs an escape. Unless told that any may stand, prometheus_client looks at each
+    # letter of each name, which takes most of the time of a small scrape.
+    rendered: bytes = openmetrics_of(rest, escaping=ALLOWUTF8)  # type: ignore[no-untyped-call]
     return rendered
 
 
