@@ -11,8 +11,7 @@ import pytest
 import loopback
 from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
-from realparts import pytest_report_header as pytest_report_header  # the hook
-from realparts import require
+from realparts import pytest_report_header, require  # noqa: F401  # a hook
 
 
 @pytest.fixture(scope="session", autouse=True)
