@@ -16,8 +16,11 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
 	done)
 
-# The real programs that the tests ask for; `scripts/parts` says how each comes here.
-REAL_PARTS := $(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u)
+# The real programs that the tests ask for; `scripts/parts` says how each comes here. Node.js comes
+# with the Python packages.
+REAL_PARTS := $(filter-out node npm,$(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u))
+# Their versions: `default` is this distribution's own, `newest` is Debian's newest.
+export REAL_PROGRAMS ?= default
 
 CODE := exporter tests scripts/reference.py scripts/manifests.py \
 	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
@@ -26,7 +29,7 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs bench parts clean
+.PHONY: help demo test lint format dashboards docs bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the verbs
@@ -35,7 +38,7 @@ help: ## list the verbs
 demo: $(VENV)/.runtime ## run the exporter against a simulated account: no network, no credentials
 	@exec $(BIN)/python -m exporter --demo $(DEMO_ARGS)
 
-test: $(VENV)/.dev parts ## run the whole test suite; PYTEST_ARGS='-k name' picks from it
+test: $(VENV)/.dev parts ## run all tests; PYTEST_ARGS='-k name' picks, REAL_PROGRAMS=newest too
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## check style, format and types
@@ -58,6 +61,9 @@ bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for t
 
 parts: ## fetch the real programs that the tests use, where they are missing
 	@scripts/parts $(PARTS) $(REAL_PARTS)
+
+pristine: ## demo and test on a new minimal Debian, as root; SUITE=trixie, WHO=user pick
+	scripts/pristine
 
 image: ## build the container image with Docker
 	docker build --tag cloudflare-mcp-exporter . \

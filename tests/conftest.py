@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 import loopback
 from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
-from realparts import require
+from realparts import pytest_report_header, require  # noqa: F401  # a hook
 
 REAL_PROGRAMS = {"browser", "run_exporter", "run_prometheus", "running", "watched"}
 """Fixtures whose tests take the longest, mostly waiting."""

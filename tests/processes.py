@@ -72,6 +72,12 @@ class Child:
 
         return eventually(look, f"{pattern!r} in {self.log_path}", within=within)
 
+    def logged_url(self) -> str:
+        """Where a program of Prometheus' authors says that it listens, version 2 or 3."""
+        # Port 0 is announced as such first, then as the port that it became.
+        address = r'msg="Listening on"(?: component=\w+)? address=(127\.0\.0\.1:[1-9]\d*)'
+        return f"http://{self.logged(address)[1]}"
+
     def stop(self, by: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
         """End it by a signal; its exit status (a negative number: the signal that killed it)."""
         if self.process.poll() is None:
@@ -137,9 +143,7 @@ class Prometheus(Child):
 
     def await_ready(self) -> None:
         """Wait until it serves; ``url`` is known from then on."""
-        # Port 0 is announced as such first, then as the port that it became.
-        address = self.logged(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)')[1]
-        self.url = f"http://{address}"
+        self.url = self.logged_url()
         eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Prometheus")
 
     def api(self, path: str, **parameters: str) -> Any:
@@ -175,6 +179,5 @@ class Alertmanager(Child):
 
     def await_ready(self) -> None:
         """Wait until it serves; ``url`` is known from then on."""
-        address = self.logged(r'msg="Listening on" address=(127\.0\.0\.1:[1-9]\d*)')[1]
-        self.url = f"http://{address}"
+        self.url = self.logged_url()
         eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Alertmanager")

@@ -56,7 +56,6 @@ OVERRIDES = {
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """A directory with the packages of ``package.json``, kept from one run to the next."""
-    require("node")
     return npm_packages("dashboards")
 
 
@@ -119,8 +118,9 @@ def _errors(packages: Path, directory: Path, line: str, dashboard: Mapping[str, 
     }
     config = {"compilerOptions": options, "files": ["dashboard.ts"]}
     (directory / "tsconfig.json").write_text(json.dumps(config))
+    compiler = packages / "node_modules" / ".bin" / "tsc"
     done = subprocess.run(
-        [packages / "node_modules" / ".bin" / "tsc", "--project", directory],
+        [require("node"), compiler.resolve(), "--project", directory],
         capture_output=True,
         text=True,
         timeout=100,
