@@ -147,8 +147,7 @@ class Client:
             raise self._failure(answer, auth) from None
 
     def _failure(self, answer: Answer, auth: HeaderAuth) -> ListingError:
-        now = self._wall_clock()
-        return failure(answer.status, answer.headers, answer.body, now, auth.strike)
+        return failure(answer.status, answer.headers, answer.body, auth.strike)
 
     def _get(self, what: str, number: int, budget: Budget, auth: HeaderAuth) -> Answer:
         try:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
+from msgspec import Raw
 
-from exporter.cloudflare.records import Capability, Override, PortalRecord, ServerRecord
+from exporter.cloudflare.records import (
+    MOST_ENTRIES,
+    Capability,
+    ErrorDetails,
+    Override,
+    PortalRecord,
+    ServerRecord,
+)
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -28,6 +35,19 @@ AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
 INNER_AT = re.compile(r"[^/]@")
 """Unlike the ``@`` of a scope, which begins a part of the path."""
 
+NULL = Raw(b"null")
+UNSAID = ErrorClass("unknown", "unknown", "", "")
+
+LARGEST_DETAILS = 64 * 1024
+"""Bytes of ``error_details`` whose members are looked at; more are an error in any case."""
+
+LONGEST_SCALAR = 400
+"""Bytes of a number, or of an error code that is a text."""
+
+_DETAILS = msgspec.json.Decoder(ErrorDetails)
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_SCALAR = msgspec.json.Decoder(bool | int | float | str | None)
+
 UNPRINTABLE = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: "\u2421",
@@ -45,8 +65,8 @@ class ReadServer(msgspec.Struct, frozen=True, gc=False):
     prompts: Exposure | None = None
 
 
-class Unidentified(ValueError):  # noqa: N818 - a finding about a record, told to people as such
-    """A record has no id, so nothing can be said about it."""
+class Unusable(ValueError):  # noqa: N818 - a finding about a record, told to people as such
+    """A record has no id, or is of a size that no real one has."""
 
 
 def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
@@ -57,10 +77,10 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unidentified: it has no id.
+        Unusable: it has no id.
     """
     if not record.id:
-        raise Unidentified("it has no id")
+        raise Unusable("it has no id")
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
         id=printable(record.id),
@@ -88,7 +108,7 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unidentified: it has no id.
+        Unusable: it has no id, or far too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
     return ReadServer(
@@ -103,7 +123,8 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
 def _server(record: ServerRecord, notes: set[str]) -> Server:
     identity = record.id or record.server_id
     if not identity:
-        raise Unidentified("it has no id")
+        raise Unusable("it has no id")
+    kind = _error_class(record.error_details)
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
         id=printable(identity),
@@ -112,8 +133,8 @@ def _server(record: ServerRecord, notes: set[str]) -> Server:
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
         authentication_status=_authentication_status(record, notes),
-        in_error=bool(record.error) or _has_member(record.error_details),
-        error_class=_error_class(record.error_details),
+        in_error=bool(record.error) or kind is not None,
+        error_class=kind,
         last_sync=unix_time(record.last_synced, "server last_synced", notes),
         last_successful_sync=unix_time(
             record.last_successful_sync, "server last_successful_sync", notes
@@ -152,19 +173,37 @@ def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str
 # --- errors ------------------------------------------------------------------------------------
 
 
-def _has_member(details: dict[str, Any] | None) -> bool:
-    return details is not None and any(value is not None for value in details.values())
+def _error_class(raw: Raw) -> ErrorClass | None:
+    """What the details say of the error; None where there is none in them.
 
-
-def _error_class(details: dict[str, Any] | None) -> ErrorClass | None:
-    if details is None or not _has_member(details):
+    Any member that is not null is an error, and so are details that are not an object.
+    """
+    if not raw or raw == NULL:
+        return None
+    try:
+        details = _DETAILS.decode(raw)
+        said = len(raw) > LARGEST_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return UNSAID
+    if not said:
         return None
     return ErrorClass(
-        is_upstream=_three_valued(details.get("is_upstream")),
-        retryable=_three_valued(details.get("retryable")),
-        status_code=_whole(details.get("status_code")),
-        mcp_code=_whole(details.get("mcp_code")),
+        is_upstream=_three_valued(plain(details.is_upstream)),
+        retryable=_three_valued(plain(details.retryable)),
+        status_code=_whole(plain(details.status_code)),
+        mcp_code=_whole(plain(details.mcp_code)),
     )
+
+
+def plain(raw: Raw) -> bool | float | str | None:
+    """A number, a truth value or a text; None for anything else, or what is absurdly long."""
+    if not raw or len(raw) > LONGEST_SCALAR:
+        return None
+    try:
+        value: bool | float | str | None = _SCALAR.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return value
 
 
 def _three_valued(value: object) -> str:
@@ -190,6 +229,9 @@ def _exposure(
     offered: list[Capability] | None, overrides: list[Override] | None, *, hidden: bool
 ) -> Exposure | None:
     """How many of ``offered`` a portal shows, given whether it hides all by default."""
+    for listed in (offered, overrides):
+        if listed is not None and len(listed) > MOST_ENTRIES:
+            raise Unusable(f"it has {len(listed)} tools, prompts or overrides")
     if offered is None:
         return None
     if not overrides:
