@@ -211,7 +211,7 @@ def test_a_refused_request_that_is_remembered_shows_no_credentials() -> None:
         scrape(service)
         (outcome,) = service.begin(None).result(10).accounts
     assert isinstance(outcome.failure, ListingError)
-    assert "left alone" in str(outcome.failure)
+    assert "backing off, next request in 30 s" in str(outcome.failure)
     assert seen_in(f"{pause!r} {auth!r} {outcome!r}") == []
 
 

@@ -108,7 +108,6 @@ class Client:
         except ListingError as problem:
             self._pause.note(problem, auth)
             raise
-        self._pause.clear()
         return pages
 
     def close(self) -> None:

@@ -231,6 +231,7 @@ class _Reader:
             return None
 
     def _server(self, record: ServerRecord, where: str) -> ReadServer | None:
+        self.check()
         try:
             return read_server(record, self._notes)
         except Unusable as problem:

@@ -229,13 +229,12 @@ def _exposure(
     offered: list[Capability] | None, overrides: list[Override] | None, *, hidden: bool
 ) -> Exposure | None:
     """How many of ``offered`` a portal shows, given whether it hides all by default."""
-    for listed in (offered, overrides):
-        if listed is not None and len(listed) > MOST_ENTRIES:
-            raise Unusable(f"it has {len(listed)} tools, prompts or overrides")
     if offered is None:
         return None
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
+    if max(len(offered), len(overrides)) > MOST_ENTRIES:
+        raise Unusable(f"it has more than {MOST_ENTRIES} tools, prompts or overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}

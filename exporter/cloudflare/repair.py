@@ -60,7 +60,7 @@ def repaired(body: Body, check: Callable[[], None]) -> Body:
 def _utf8(body: Body, check: Callable[[], None]) -> Body:
     if body.isascii() or _is_utf8(body, check):
         return body
-    most = len(body) + len(body) // 4 + (1 << 20)
+    most = len(body) + len(body) // 4 + 4096  # a few faults in a small body are no flood
     fixed = bytearray()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for piece in _pieces(body, check):
