@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.cloudflare.answers import failure
 from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.listing import list_all
 from exporter.cloudflare.repair import Unrepairable, repaired
 from exporter.errors import ListingError, Reason
 from exporter.inventory import build
@@ -137,11 +138,11 @@ def test_a_page_has_a_hundred_items_at_most() -> None:
     assert "100" in str(caught.value)
 
 
-def test_a_portal_has_a_thousand_servers_at_most_and_else_is_left_out_alone() -> None:
-    servers = tuple({"id": f"s{number}"} for number in range(1001))
-    page = decode_portals(listing([portal("few", servers[:1000]), portal("many", servers)]))
+def test_a_portal_has_five_hundred_servers_at_most_and_else_is_left_out_alone() -> None:
+    servers = tuple({"id": f"s{number}"} for number in range(501))
+    page = decode_portals(listing([portal("few", servers[:500]), portal("many", servers)]))
     assert [read.portal and read.portal.id for read in page.portals] == ["few", None]
-    assert [len(read.servers) for read in page.portals] == [1000, 0]
+    assert [len(read.servers) for read in page.portals] == [500, 0]
     assert [skipped.where for skipped in page.skipped] == ["portal many"]
 
 
@@ -327,3 +328,33 @@ def test_a_body_full_of_faults_is_refused(fault: bytes) -> None:
     with pytest.raises(Unrepairable):
         repaired(fault * 100_001, lambda: None)
     assert repaired(fault * 1000, lambda: None)
+
+
+# --- all pages together ------------------------------------------------------------------------
+
+
+def test_pages_that_each_hold_as_much_as_a_page_may_are_not_collected_for_ever() -> None:
+    servers = tuple({"id": f"s{number}"} for number in range(500))
+    page = decode_portals(listing([portal(f"p{number}", servers) for number in range(100)]))
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        ids = tuple(f"{number}-{identity}" for identity in page.ids)
+        return Page(ids=ids, portals=page.portals)
+
+    with pytest.raises(ListingError) as caught:
+        list_all(fetch, lambda numbers: map(fetch, numbers), 100, 4)
+    assert caught.value.reason is Reason.INVALID_RESPONSE
+    assert len(asked) == 21, "twenty hold a million"
+
+
+def test_of_values_that_are_not_understood_no_more_are_noted_than_anybody_reads() -> None:
+    servers = [{"id": f"s{number}", "status": f"new {number}"} for number in range(500)]
+    page = decode_portals(listing([portal("p", tuple(servers)), portal("q", tuple(servers))]))
+    assert len(page.notes) == 500
+    odd = ("created_at", "modified_at")
+    late = [{**server, **{one: f"{one} {server['id']}" for one in odd}} for server in servers]
+    page = decode_portals(listing([portal("p", tuple(late))]))
+    assert len(page.notes) == 1000
+    assert len(page.portals[0].servers) == 500

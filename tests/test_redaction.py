@@ -29,6 +29,7 @@ PASSWORDS = st.text(
     min_size=SHORTEST_RUN,
     max_size=40,
 )
+CASES: list[Callable[[str], str]] = [str, str.lower, str.upper, str.swapcase, str.title]
 AROUND = st.text(st.characters(exclude_categories=()), max_size=30)
 
 
@@ -57,7 +58,7 @@ def echoes(draw: st.DrawFn) -> tuple[str, str]:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(token) - 1))
         part = token[start : draw(st.integers(start, len(token)))]
-        case = draw(st.sampled_from([str, str.lower, str.upper, str.swapcase, str.title]))
+        case: Callable[[str], str] = draw(st.sampled_from(CASES))
         text += draw(AROUND) + case(draw(st.sampled_from([token, part])))
     return token, text + draw(AROUND)
 

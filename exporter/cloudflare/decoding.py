@@ -11,6 +11,7 @@ before it is built: the number of records by `records`, objects and texts by `ex
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from exporter.cloudflare.lenient import UNREADABLE, Lenient, Members, members
 from exporter.cloudflare.reading import ReadServer, Unusable, plain, read_portal, read_server
 from exporter.cloudflare.records import (
     MOST_SERVERS,
+    Limited,
     PortalPage,
     PortalRecord,
     RawPage,
@@ -40,6 +42,9 @@ LONGEST_PLACE = 64
 LONGEST_PROBLEM = 200
 """Characters of what is wrong with a record."""
 
+MOST_NOTES = 1000
+"""Lines of one page about values that were not understood."""
+
 Check = Callable[[], None]
 R = TypeVar("R", PortalRecord, ServerRecord)
 PageType = TypeVar("PageType", PortalPage, ServerPage)
@@ -49,8 +54,13 @@ _SERVER_PAGE = msgspec.json.Decoder(ServerPage)
 _RAW_PAGE = msgspec.json.Decoder(RawPage)
 _PORTAL = msgspec.json.Decoder(PortalRecord)
 _SERVER = msgspec.json.Decoder(ServerRecord)
-_RAW_SERVERS = msgspec.json.Decoder(limited(Raw, MOST_SERVERS) | None)
 _INFO = msgspec.json.Decoder(ResultInfo)
+
+
+@cache
+def _raw_servers() -> msgspec.json.Decoder[Limited[Raw] | None]:
+    """Made when it is needed first: that takes some milliseconds, and a start should not."""
+    return msgspec.json.Decoder(limited(Raw, MOST_SERVERS) | None)
 
 
 def _never() -> None:
@@ -84,6 +94,11 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     notes: frozenset[str] = frozenset()
     total_count: int | None = None
     per_page: int | None = None
+
+    @property
+    def server_count(self) -> int:
+        """Records of servers, each as often as it is listed."""
+        return len(self.servers) + sum(len(portal.servers) for portal in self.portals)
 
 
 class NotSuccessful(Exception):  # noqa: N818 - an answer of the API, not yet judged
@@ -177,6 +192,15 @@ def _invalid(problem: str) -> ListingError:
     return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {text}")
 
 
+class _Notes(set[str]):
+    """As many different lines as anybody would read."""
+
+    def add(self, line: str) -> None:
+        """Keep the line, unless there are enough."""
+        if len(self) < MOST_NOTES:
+            super().add(line)
+
+
 class _Reader:
     """Reads the records of one page, and collects what it had to leave out.
 
@@ -191,7 +215,7 @@ class _Reader:
         self.wide = False
         self._lenient = Lenient(allowance)
         self._skipped: list[Skipped] = []
-        self._notes: set[str] = set()
+        self._notes = _Notes()
 
     def page(
         self,
@@ -260,7 +284,7 @@ class _Reader:
     def _loose_portal(self, found: Members, where: str) -> ReadPortal:
         servers: tuple[ReadServer, ...] = ()
         try:
-            listed = _RAW_SERVERS.decode(found.pop("servers") or b"null")
+            listed = _raw_servers().decode(found.pop("servers") or b"null")
             servers = self.raw_servers(listed.members if listed else (), where)
             record = self._lenient.record(found, PortalRecord)
         except UNREADABLE as problem:

@@ -17,14 +17,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 T = TypeVar("T")
 
 MOST_ITEMS = 100
 """Records of one page: the API's maximum for ``per_page``."""
 
-MOST_SERVERS = 1000
+MOST_SERVERS = 500
 """Servers of one portal; the API allows 80."""
 
 MOST_ENTRIES = 100_000
@@ -62,7 +62,7 @@ def limited(item: Any, most: int, *, skip_rest: bool = False) -> Any:
     """
     return msgspec.defstruct(
         f"UpTo{most}",
-        [(f"member_{number}", item | UnsetType, UNSET) for number in range(most)],
+        [(f"member_{number}", item, UNSET) for number in range(most)],
         bases=(Limited,),
         forbid_unknown_fields=not skip_rest,
         module=__name__,
