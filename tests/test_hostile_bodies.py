@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import tracemalloc
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -60,6 +62,21 @@ BODIES: dict[str, Callable[[], bytearray]] = {
     "tools that are lists": lambda: in_server(b'"tools":[', b"[],", b"]"),
     "details of lists": lambda: in_server(b'"error_details":{"x":[', b"[],", b"]}"),
     "details of members": lambda: in_server(b'"error_details":{"x":1', b',"abcd":1', b"}"),
+    "details of different members": lambda: in_portal(
+        b'"servers":[{"id":"s","error_details":{"x":1'
+        + b"".join(b',"%05x":1' % number for number in range(LIMIT // 12)),
+        b" ",
+        b"}}]",
+    ),
+    "a wide text as status code": lambda: in_server(
+        b'"error_details":{"status_code":"' + FACE, b"x", b'"}'
+    ),
+    "a wide text as total_count": lambda: filled(
+        OPEN + b'],"result_info":{"total_count":"' + FACE, b"x", b'"}}'
+    ),
+    "a wide text as code": lambda: filled(
+        b'{"success":false,"errors":[{"code":"' + FACE, b"x", b'"}]}'
+    ),
     "details that are a list": lambda: in_server(b'"error_details":[', b"0,", b"]"),
     "result_info of lists": lambda: filled(
         OPEN + b'],"result_info":{"total_count":[', b"[],", b"]}}"
@@ -146,15 +163,43 @@ def test_a_portal_has_five_hundred_servers_at_most_and_else_is_left_out_alone() 
     assert [skipped.where for skipped in page.skipped] == ["portal many"]
 
 
+MANY = [{"name": "x"}] * 100_001
+
+
 @pytest.mark.parametrize("odd", [[], [5]], ids=["valid", "with a faulty one"])
-def test_a_server_with_a_hundred_thousand_tools_and_overrides_is_left_out_alone(
-    odd: list[int],
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": MANY},
+        {"prompts": MANY, "updated_prompts": [{"name": "x"}]},
+        {"tools": [{"name": "x"}], "updated_tools": MANY},
+    ],
+    ids=["tools", "prompts", "overrides"],
+)
+def test_a_server_with_more_than_a_hundred_thousand_entries_is_left_out_alone(
+    members: dict[str, Any], odd: list[int]
 ) -> None:
-    many = [{"name": "x"}] * 100_001
-    bad = {"id": "bad", "tools": [*many, *odd], "updated_tools": [{"name": "y"}]}
+    bad = {"id": "bad", **{name: [*entries, *odd] for name, entries in members.items()}}
     inventory = build([decode_portals(listing([portal("p", ({"id": "good"}, bad))]))])
     assert [known.server.id for known in inventory.servers] == ["good"]
     assert [skipped.where for skipped in inventory.skipped] == ["portal p, server bad"]
+    assert "100000" in inventory.skipped[0].why
+
+
+def test_a_list_that_is_too_long_is_not_gone_through() -> None:
+    body = listing([portal("p", ({"id": "s", "tools": [5] * 100_001},))])
+    calls = 0
+
+    def count(_frame: FrameType, _event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        decode_portals(body)
+    finally:
+        sys.setprofile(None)
+    assert calls < 1000
 
 
 # --- the way to stop ---------------------------------------------------------------------------

@@ -136,6 +136,12 @@ def test_a_date_is_the_same_in_every_zone(form: str, date: str) -> None:
     assert parse_retry_after(VALUES[form][0], date) == 60
 
 
+@pytest.mark.usefixtures("zone")
+def test_the_end_of_daylight_saving_time_makes_no_date_later() -> None:
+    date, later = "Sun, 07 Nov 2027 01:59:30 GMT", "Sun, 07 Nov 2027 02:00:30 -0000"
+    assert parse_retry_after(later, date) == 60
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "1795582800"])
 def test_a_date_without_the_answers_own_is_ignored_whatever_the_local_clock_says(
     date: str,

@@ -231,10 +231,12 @@ def _exposure(
     """How many of ``offered`` a portal shows, given whether it hides all by default."""
     if offered is None:
         return None
+    if len(offered) > MOST_ENTRIES:
+        raise Unusable(f"it has more than {MOST_ENTRIES} tools or prompts")
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
-    if max(len(offered), len(overrides)) > MOST_ENTRIES:
-        raise Unusable(f"it has more than {MOST_ENTRIES} tools, prompts or overrides")
+    if len(overrides) > MOST_ENTRIES:
+        raise Unusable(f"it has more than {MOST_ENTRIES} overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}
