@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw
 
+from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
 from exporter.cloudflare.records import (
     MOST_ENTRIES,
     Capability,
@@ -27,6 +28,9 @@ from exporter.model import (
     Portal,
     Server,
 )
+
+LONGEST_ID = 256
+"""Characters of an id; the API allows 32."""
 
 SUSPECT = re.compile(r"[@?#\\]")
 """Without one of these a URL has no user info, query or fragment."""
@@ -66,7 +70,7 @@ class ReadServer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unusable(ValueError):  # noqa: N818 - a finding about a record, told to people as such
-    """A record has no id, or is of a size that no real one has."""
+    """A record has no usable id, or is of a size that no real one has."""
 
 
 def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
@@ -77,21 +81,29 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unusable: it has no id.
+        Unusable: it has no id, or none of a sensible length.
     """
-    if not record.id:
-        raise Unusable("it has no id")
+    identity = _identified(record.id)
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
-        id=printable(record.id),
-        name=printable(record.name or ""),
-        hostname=bare_hostname(printable(record.hostname or "")),
+        id=identity,
+        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        hostname=_address(record.hostname or ""),
         code_mode=code_mode,
         code_mode_allowed=_code_mode_allowed(code_mode, record.allow_code_mode),
         secure_web_gateway=record.secure_web_gateway,
         created=unix_time(record.created_at, "portal created_at", notes),
         modified=unix_time(record.modified_at, "portal modified_at", notes),
     )
+
+
+def _identified(identity: str | None) -> str:
+    """A long id is refused and not cut: what is left of two might be the same."""
+    if not identity:
+        raise Unusable("it has no id")
+    if len(identity) > LONGEST_ID:
+        raise Unusable(f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken")
+    return printable(identity)
 
 
 def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None:
@@ -108,7 +120,7 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unusable: it has no id, or far too many tools, prompts or overrides.
+        Unusable: it has no usable id, or far too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
     return ReadServer(
@@ -121,15 +133,13 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
 
 
 def _server(record: ServerRecord, notes: set[str]) -> Server:
-    identity = record.id or record.server_id
-    if not identity:
-        raise Unusable("it has no id")
+    identity = _identified(record.id or record.server_id)
     kind = _error_class(record.error_details)
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
-        id=printable(identity),
-        name=printable(record.name or ""),
-        hostname=bare_hostname(printable(record.hostname or "")),
+        id=identity,
+        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        hostname=_address(record.hostname or ""),
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
         authentication_status=_authentication_status(record, notes),
@@ -214,12 +224,8 @@ def _three_valued(value: object) -> str:
 
 def _whole(value: object) -> str:
     """A JSON number as a whole one (``401`` and ``401.0`` are the same), else empty."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    try:
-        return str(int(value))
-    except (OverflowError, ValueError):  # infinite, not a number, or thousands of digits
-        return ""
+    number = whole(value)
+    return "" if number is None else str(number)
 
 
 # --- catalogues --------------------------------------------------------------------------------
@@ -296,6 +302,11 @@ def bare_hostname(url: str) -> str:
     elif "@" in authority and INNER_AT.search(path):  # a password with an @ before a slash
         authority, slash, path = path.rpartition("@")[2].partition("/")
     return f"{scheme}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _address(url: str) -> str:
+    """Cut last: half of a URL may not show any more that it holds a password."""
+    return cut(bare_hostname(printable(url)), LONGEST_LABEL)
 
 
 def _ends_inside_user_info(authority: str) -> bool:
