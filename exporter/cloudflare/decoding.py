@@ -238,7 +238,7 @@ class _Reader:
         )
 
     def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ReadServer, ...]:
-        read = (self._server(r, _place(where, i, r.id)) for i, r in enumerate(records))
+        read = (self._server(record, where, i) for i, record in enumerate(records))
         return tuple(server for server in read if server is not None)
 
     def portal(self, record: PortalRecord, position: int) -> ReadPortal:
@@ -254,12 +254,12 @@ class _Reader:
             self._skip("portal", where, problem)
             return None
 
-    def _server(self, record: ServerRecord, where: str) -> ReadServer | None:
+    def _server(self, record: ServerRecord, where: str, position: int) -> ReadServer | None:
         self.check()
         try:
             return read_server(record, self._notes)
         except Unusable as problem:
-            self._skip("server", where, problem)
+            self._skip("server", _place(where, position, record.id), problem)
             return None
 
     def _skip(self, kind: str, where: str, problem: Exception) -> None:
@@ -301,7 +301,7 @@ class _Reader:
         self.check()
         record = self._in_one_go(raw, _SERVER)
         if record is not None:
-            return self._server(record, _place(where, position, record.id))
+            return self._server(record, where, position)
         identity = None
         try:
             found = members(raw, ServerRecord)
@@ -310,7 +310,7 @@ class _Reader:
         except UNREADABLE as problem:
             self._skip("server", _place(where, position, identity), problem)
             return None
-        return self._server(record, _place(where, position, identity))
+        return self._server(record, where, position)
 
     def identity(self, raw: Raw) -> str | None:
         """The id of a server."""
