@@ -26,12 +26,12 @@ LEVELS = {
 }
 
 # Never chattier than this, whatever the level: below it they report each request and connection,
-# some with headers, and urllib3's warnings quote whatever a peer sent in place of headers.
+# some with headers.
 _QUIET = {
     "asyncio": logging.WARNING,
     "charset_normalizer": logging.WARNING,
     "requests": logging.WARNING,
-    "urllib3": logging.ERROR,
+    "urllib3": logging.WARNING,
     "uvicorn": logging.WARNING,
 }
 _NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: "error"}
