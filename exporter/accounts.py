@@ -17,7 +17,6 @@ from exporter.cloudflare.pause import Pause, SharedLimits
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
 from exporter.inventory import build
-from exporter.logs import KnownSecrets
 from exporter.metrics.exposition import Filtered, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
@@ -25,6 +24,7 @@ from exporter.metrics.own import OwnMetrics
 from exporter.metrics.rows import Family
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
+from exporter.redaction import KnownSecrets
 from exporter.scrape import Observed, Scrape
 from exporter.settings import Account, Credentials, Secret, SecretReader
 from exporter.threads import in_thread

@@ -20,8 +20,9 @@ from exporter import __version__
 from exporter.accounts import Accounts
 from exporter.commands import check, expose_once, write
 from exporter.errors import SettingsError
-from exporter.logs import KnownSecrets, configure, event
+from exporter.logs import configure, event
 from exporter.memory import return_large_blocks
+from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.app import App

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from exporter.errors import ListingError, Reason
+
 
 class Deadline:
     """A moment that everything under a listing obeys; may be read from any thread.
@@ -28,6 +30,20 @@ class Deadline:
         """Whether no time is left."""
         return self.remaining <= 0.0
 
+    def check(self) -> None:
+        """Go on, unless no time is left.
+
+        Raises:
+            ListingError: with the reason ``timeout``.
+        """
+        if self.expired:
+            raise timed_out()
+
     def end(self) -> None:
         """No time is left from now on: nobody waits for the result any more."""
         self._moment = float("-inf")
+
+
+def timed_out() -> ListingError:
+    """What a listing says that ran out of time."""
+    return ListingError(Reason.TIMEOUT, "the API did not answer in time")

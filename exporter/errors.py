@@ -72,7 +72,7 @@ class ListingError(ExporterError):
         reason: the value of the label ``reason``.
         hint: what a person can do about it.
         transient: whether the same request may succeed when it is sent again at once.
-        retry_after: seconds for which the API asked to be left alone, if it did.
+        retry_after: seconds for which the API asked to back off, if it did.
     """
 
     def __init__(

@@ -8,10 +8,10 @@ import logging
 import math
 import re
 import sys
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
-from urllib.parse import quote
+
+from exporter.redaction import KnownSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,17 +22,14 @@ LEVELS = {
     "warn": logging.WARNING,
     "error": logging.ERROR,
 }
-STRUCK_OUT = "***"
-MOST_LEARNT = 10_000
-"""Secrets remembered that came with time: a rotation a minute for a week."""
 
 # Never chattier than this, whatever the level: below it they report each request and connection,
-# some with headers.
+# some with headers; urllib3's warnings quote whatever a peer sent in place of headers.
 _QUIET = {
     "asyncio": logging.WARNING,
     "charset_normalizer": logging.WARNING,
     "requests": logging.WARNING,
-    "urllib3": logging.WARNING,
+    "urllib3": logging.ERROR,
     "uvicorn": logging.WARNING,
 }
 _NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: "error"}
@@ -61,50 +58,6 @@ def event(
     to show with its traceback, ``True`` for the current one.
     """
     logger.log(level, message, exc_info=exc_info, extra={_FIELDS: fields}, stacklevel=2)
-
-
-class KnownSecrets:
-    """Texts that no line may show; more can be added while lines are written. For any thread.
-
-    Args:
-        texts: known from the start.
-    """
-
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._lock = threading.Lock()
-        self._held: set[str] = set()
-        self._learnt: dict[str, None] = {}
-        self._forms: tuple[str, ...] = ()
-        self.hold(texts)
-
-    def hold(self, texts: Iterable[str]) -> None:
-        """Strike these out from now on, for good."""
-        with self._lock:
-            self._held.update(texts)
-            self._forms = self._all_forms()
-
-    def learn(self, text: str) -> None:
-        """Strike this out as well: one of many that follow each other, the newest are kept."""
-        with self._lock:
-            if text in self._learnt or text in self._held:
-                return
-            self._learnt[text] = None
-            if len(self._learnt) > MOST_LEARNT:
-                del self._learnt[next(iter(self._learnt))]
-                self._forms = self._all_forms()
-            else:
-                self._forms = _longest_first({*self._forms, *_forms(text)})
-
-    def strike(self, text: str) -> str:
-        """The text without the secrets."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, STRUCK_OUT)
-        return text
-
-    def _all_forms(self) -> tuple[str, ...]:
-        texts = (*self._held, *self._learnt)
-        return _longest_first({form for text in texts for form in _forms(text)})
 
 
 def configure(
@@ -208,16 +161,6 @@ def _quoted(text: str) -> str:
     return _ACTIVE.sub(
         lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False)
     )
-
-
-def _forms(secret: str) -> set[str]:
-    """A secret as it is, and as ``repr`` and a URL would show it."""
-    return {secret, repr(secret)[1:-1], quote(secret, safe="")} - {""}
-
-
-def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
-    """So that no rest of a longer one is left where it holds a shorter one."""
-    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _paired(text: str) -> str:

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from exporter.accounts import Accounts
 from exporter.errors import SettingsError
-from exporter.logs import KnownSecrets, event
+from exporter.logs import event
+from exporter.redaction import KnownSecrets
 from exporter.settings import Settings, effective
 from exporter.threads import in_thread
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from exporter.accounts import Accounts, Scrapes
 from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
-from exporter.logs import KnownSecrets
 from exporter.metrics.formats import Format
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
+from exporter.redaction import KnownSecrets
 from exporter.scrape import Observed
 from exporter.settings import Account, Credentials, ListenAddress, Secret
 from exporter.web.app import App, Source

@@ -53,6 +53,10 @@ def is_record(kind: object) -> bool:
 
 def members(annotation: object) -> Iterator[tuple[str, typing.Any]]:
     """The record types inside an annotation, each with ``[]`` if it stands in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, records.Limited):
+        member = next(iter(typing.get_type_hints(annotation).values()))  # all are of one type
+        yield from (("[]" + suffix, record) for suffix, record in members(member))
+        return
     if is_record(annotation):
         yield "", annotation
     for inner in typing.get_args(annotation):
@@ -86,6 +90,10 @@ DECODED = {
     *fields_of(records.PortalPage, ""),
     *fields_of(records.ServerPage, ""),
     *fields_of(records.Envelope, ""),
+    # Read by themselves, where there is something to read in them.
+    *fields_of(records.ResultInfo, "result_info"),
+    *fields_of(records.ApiMessage, "errors[]"),
+    *fields_of(records.ErrorDetails, "server.error_details"),
 }
 
 PUBLISHED = {*fields_of(PortalListResponse, "portal"), *fields_of(ServerListResponse, "server")}

@@ -256,7 +256,7 @@ def test_accounts_with_one_token_leave_the_api_alone_together(tmp_path: Path) ->
 
 def test_the_api_is_asked_again_when_retry_after_is_over() -> None:
     replies = [
-        answer(b"", "429 Too Many Requests", "Retry-After: 1\r\n"),
+        answer(refusal(971), "429 Too Many Requests", "Retry-After: 1\r\n"),
         answer(listing([portal("a")])),
     ]
     with RawServer(lambda peer, _: peer.sendall(replies.pop(0))) as api:

@@ -228,7 +228,7 @@ def test_the_level_is_the_lowest_that_is_logged(
     assert [line["level"] for line in lines.all] == expected
 
 
-@pytest.mark.parametrize("name", ["urllib3.connectionpool", "uvicorn.error", "asyncio", "requests"])
+@pytest.mark.parametrize("name", ["charset_normalizer", "uvicorn.error", "asyncio", "requests"])
 def test_libraries_are_heard_from_warnings_on_even_at_debug_level(
     log: Callable[..., Lines], name: str
 ) -> None:
@@ -238,6 +238,13 @@ def test_libraries_are_heard_from_warnings_on_even_at_debug_level(
     logging.getLogger(name).warning("trouble")
     assert lines.only["msg"] == "trouble"
     assert lines.only["logger"] == name
+
+
+def test_a_warning_that_quotes_a_peer_is_not_shown(log: Callable[..., Lines]) -> None:
+    lines = log("logfmt", "debug")
+    logging.getLogger("urllib3.connection").warning("Failed to parse headers: %s", "X" * 9000)
+    logging.getLogger("urllib3.connection").error("trouble")
+    assert lines.only["msg"] == "trouble"
 
 
 def test_a_librarys_bad_format_string_does_not_cost_the_line(log: Callable[..., Lines]) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from exporter.accounts import Changes
-from exporter.logs import KnownSecrets
+from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Settings, load
 from exporter.simulator.account import SimulatedAccount

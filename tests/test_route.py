@@ -18,7 +18,7 @@ from hypothesis import settings as tried_with
 from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
-from exporter.logs import KnownSecrets
+from exporter.redaction import KnownSecrets
 from exporter.settings import Account, Settings, effective, load
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, bare_environment, eventually, get

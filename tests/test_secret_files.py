@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from exporter.accounts import Accounts
-from exporter.logs import ENCODERS, KnownSecrets, LineFormatter
+from exporter.logs import ENCODERS, LineFormatter
+from exporter.redaction import KnownSecrets
 from exporter.settings import load
 from rawserver import RawServer, answer, listing, portal, refusal
 from watching import accounts_of, failures, scrape, value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import pprint
 import re
 import socket
@@ -55,30 +56,50 @@ both_kinds = pytest.mark.parametrize("kind", SECRETS)
 
 
 def seen_in(text: str) -> list[str]:
-    """Parts of the secrets that the text shows."""
-    pieces = (one[i : i + PIECE] for one in SECRETS.values() for i in range(len(one) - PIECE + 1))
+    """Parts of the secrets that the text shows, in letters of any case or in Base64."""
+    forms = [form.lower() for one in SECRETS.values() for form in (one, base64_of(one))]
+    pieces = (one[i : i + PIECE] for one in forms for i in range(len(one) - PIECE + 1))
+    text = text.lower()
     return [piece for piece in pieces if piece in text]
 
 
+def base64_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode().rstrip("=")
+
+
 def test_this_file_notices_a_part_of_a_secret() -> None:
-    assert seen_in(f"x{TOKEN[3:12]}x") == [TOKEN[3:11], TOKEN[4:12]]
+    assert seen_in(f"x{TOKEN[3:12].upper()}x") == [TOKEN[3:11].lower(), TOKEN[4:12].lower()]
+    assert seen_in(base64_of(TOKEN)) != []
     assert seen_in(f"nothing {ACCOUNT_ID} {EMAIL}") == []
 
 
 # --- answers that repeat the credentials -------------------------------------------------------
 
 
-def echo(status: str, say: Callable[[str], bytes], headers: str = "") -> Handler:
-    """Repeats the credentials of the request in its answer."""
+def echo(
+    status: str,
+    say: Callable[[str], bytes],
+    headers: str = "",
+    change: Callable[[str], str] = str,
+) -> Handler:
+    """Repeats the credentials of the request in its answer, changed in the headers."""
 
     def handle(connection: socket.socket, head: str) -> None:
         found = re.search(r"(?:Bearer|X-Auth-Key:) (\S+)", head)
         assert found
-        sent = answer(say(found[1]), status, headers.format(secret=found[1]))
+        sent = answer(say(found[1]), status, headers.format(secret=change(found[1])))
         connection.sendall(sent)
 
     return handle
 
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in lower case": str.lower,
+    "in upper case": str.upper,
+    "in Base64": base64_of,
+    "with NUL": "\0{}\0".format,
+}
 
 ECHOES: dict[str, Handler] = {
     "in a message": echo("400 Bad Request", lambda one: refusal(6003, f"Bad header: Bearer {one}")),
@@ -91,6 +112,11 @@ ECHOES: dict[str, Handler] = {
     "in what is not JSON": echo("200 OK", lambda one: f'{{"{one}": '.encode()),
     "in a redirect": echo("302 Found", lambda _: b"", "Location: /login?token={secret}\r\n"),
     "in the content type": echo("500 Error", lambda _: b"", "Content-Type: text/{secret}\r\n"),
+    **{
+        f"{how} as {name}": echo("200 OK", lambda _: b"", f"{name}: {{secret}}\r\n", change)
+        for name in ("Content-Encoding", "Content-Type", "Retry-After", "Ratelimit", "Location")
+        for how, change in CHANGES.items()
+    },
 }
 
 
@@ -219,7 +245,7 @@ def test_a_refused_request_that_is_remembered_shows_no_credentials() -> None:
         scrape(service)
         (outcome,) = begin(service).result(10).accounts
     assert isinstance(outcome.failure, ListingError)
-    assert "left alone" in str(outcome.failure)
+    assert "backing off, next request in 30 s" in str(outcome.failure)
     assert seen_in(f"{pause!r} {auth!r} {outcome!r}") == []
 
 

@@ -82,13 +82,24 @@ DATES: dict[str, Callable[[float], str]] = {
 
 
 @pytest.mark.parametrize("written", DATES.values(), ids=DATES.keys())
-@pytest.mark.parametrize(("ahead", "asked"), [(200, 1), (-200, 3)], ids=["future", "past"])
+@pytest.mark.parametrize("date", DATES.values(), ids=DATES.keys())
+@pytest.mark.parametrize(("ahead", "seconds"), [(200, 200), (-200, 30)], ids=["future", "past"])
 def test_a_retry_after_date_is_in_utc(
-    zone: str, written: Callable[[float], str], ahead: float, asked: int
+    zone: str,
+    written: Callable[[float], str],
+    date: Callable[[float], str],
+    ahead: float,
+    seconds: int,
 ) -> None:
-    header = f"Retry-After: {written(time.time() + ahead)}\r\n"
-    with RawServer(sends(answer(refusal(971), "429 Too Many Requests", header))) as api:
+    now = time.time()
+    headers = f"Date: {date(now)}\r\nRetry-After: {written(now + ahead)}\r\n"
+    with RawServer(sends(answer(refusal(971), "429 Too Many Requests", headers))) as api:
         service = accounts_for(api.base_url)
         text = [scrape(service) for _ in range(3)][-1]
-        assert len(api.heads) == asked
+        assert len(api.heads) == 1
     assert failures(text) == {"rate_limited": 3}
+    (observed,) = service.observed()
+    assert observed.latest is not None
+    left = re.search(r"next request in (\d+) s", str(observed.latest.failure))
+    assert left is not None
+    assert seconds - 20 < int(left[1]) <= seconds

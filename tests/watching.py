@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.accounts import Accounts, Scrapes
-from exporter.logs import KnownSecrets
 from exporter.metrics.formats import Format
+from exporter.redaction import KnownSecrets
 from exporter.settings import Settings, load
 
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"

@@ -6,14 +6,20 @@ in a 200, so the status alone does not tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_tz
 from http import HTTPStatus
 
 import msgspec
+from msgspec import Raw
 
-from exporter.cloudflare.records import ApiMessage, Envelope
+from exporter.cloudflare.bounds import whole
+from exporter.cloudflare.reading import plain
+from exporter.cloudflare.records import ApiMessage, ApiMessages, Envelope
+from exporter.cloudflare.repair import Body, Unrepairable, repaired
+from exporter.cloudflare.texts import Strike, presentable
 from exporter.errors import ListingError, Reason
 
 REASON_BY_CODE: dict[int, Reason] = {
@@ -58,29 +64,46 @@ REASON_BY_STATUS_CLASS: dict[int, Reason] = {
 }
 
 LONGEST_TEXT = 200
-LONGEST_PAUSE = 24 * 3600.0
-"""A pause is cut to this, so that one absurd header cannot silence the exporter for ever."""
+LONGEST_CODE = 10
+"""Digits of an error code that comes as a text."""
+
+LONGEST_MESSAGE = 64 * 1024
+"""Bytes of a message that is shown at all."""
+
+LARGEST_REPAIRED = 1 << 20
+"""Bytes of an error's body of which faulty characters are repaired."""
+
+LONGEST_PAUSE = 15 * 60.0
+"""Seconds: three times what the API's own limit lasts; more is a mistake of whoever said it."""
+
+MAY_NAME_A_PAUSE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+_ENVELOPE = msgspec.json.Decoder(Envelope)
+_MESSAGES = msgspec.json.Decoder(ApiMessages | None)
+_MESSAGE = msgspec.json.Decoder(ApiMessage)
+_TEXT = msgspec.json.Decoder(str)
 
 
-def failure(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes | bytearray,
-    now: float,
-    strike: Callable[[str], str],
-) -> ListingError:
+def failure(status: int, headers: Mapping[str, str], body: Body, strike: Strike) -> ListingError:
     """The error that an answer stands for.
+
+    ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
+    own envelope. A proxy or a captive portal speaks for nobody's quota.
 
     Args:
         status: the HTTP status; 200 with ``success: false`` is an error too.
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
-        now: Unix time, for a ``Retry-After`` that is a date.
         strike: takes the credentials out of a text, which the API may repeat.
     """
-    messages = _messages(body)
+    envelope = _envelope(body)
+    messages = [] if envelope is None else _messages(envelope)
     codes = [code for code in map(_code, messages) if code is not None]
-    retry_after = parse_retry_after(headers.get("Retry-After", ""), now)
+    retry_after = None
+    if envelope is not None and status in MAY_NAME_A_PAUSE:
+        retry_after = parse_retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
     reason = _reason(status, codes)
     return ListingError(
         reason,
@@ -99,49 +122,84 @@ def _reason(status: int, codes: list[int]) -> Reason:
     return REASON_BY_STATUS.get(status, by_class)
 
 
-def _messages(body: bytes | bytearray) -> list[ApiMessage]:
+def _envelope(body: Body) -> Envelope | None:
+    """None where the body is not the API's own."""
     try:
-        return msgspec.json.decode(body, type=Envelope).errors or []
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _ENVELOPE.decode(
+            repaired(body, lambda: None) if len(body) <= LARGEST_REPAIRED else body
+        )
+    except (*UNREADABLE, Unrepairable):
+        return None
+
+
+def _messages(envelope: Envelope) -> list[ApiMessage]:
+    try:
+        listed = _MESSAGES.decode(envelope.errors)
+        return [_MESSAGE.decode(one) for one in listed.members] if listed else []
+    except UNREADABLE:
         return []
 
 
 def _code(message: ApiMessage) -> int | None:
-    try:
-        return int(message.code)
-    except (TypeError, ValueError, OverflowError):
-        return None
+    code = plain(message.code)
+    if isinstance(code, str) and code.isdecimal() and len(code) <= LONGEST_CODE:
+        code = int(code)
+    return whole(code)
 
 
 def _describe(
-    status: int,
-    headers: Mapping[str, str],
-    messages: list[ApiMessage],
-    strike: Callable[[str], str],
+    status: int, headers: Mapping[str, str], messages: list[ApiMessage], strike: Strike
 ) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return f"the API answered HTTP {status}, a redirect; redirects are never followed"
     texts = "; ".join(
-        # Struck before it is cut, since half a secret is not recognised any more.
-        f"{_code(message) or 'no code'}: {strike(str(message.message))[:LONGEST_TEXT]}"
+        f"{_code(message) or 'no code'}: {presentable(_text(message), strike, LONGEST_TEXT)}"
         for message in messages[:3]
     )
     if texts:
         return f"the API answered HTTP {status}: {texts}"
-    kind = headers.get("Content-Type", "") or "no content type"
-    return f"the API answered HTTP {status} without an error of its own ({strike(kind)[:60]})"
+    kind = presentable(headers.get("Content-Type", "") or "no content type", strike, 60)
+    return f"the API answered HTTP {status} without an error of its own ({kind})"
 
 
-def parse_retry_after(value: str, now: float) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header: a number or an HTTP date; None if unusable."""
-    text = value.strip()
+def _text(message: ApiMessage) -> str:
+    raw: Raw = message.message
+    if len(raw) > LONGEST_MESSAGE:
+        return f"a message of {len(raw)} bytes"
     try:
-        seconds = float(text) if text.isascii() and text.isdigit() else _until(text, now)
-    except (TypeError, ValueError, OverflowError):
+        return _TEXT.decode(raw)
+    except UNREADABLE:
+        return "no message"
+
+
+def parse_retry_after(value: str, date: str) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header, `LONGEST_PAUSE` at most.
+
+    None where it is unusable: neither a number nor a date, or one that leaves no time to wait.
+
+    Args:
+        value: a number of seconds, or an HTTP date.
+        date: the answer's own ``Date``, to which a date is relative; the local clock may be wrong.
+    """
+    text = value.strip(" \t")
+    if re.fullmatch("[0-9]+", text):
+        seconds = float(text)
+    else:
+        until, now = _http_date(text), _http_date(date)
+        if until is None or now is None:
+            return None
+        seconds = (until - now).total_seconds()
+    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date in any of the three forms of HTTP; UTC where it has no zone, or none that is known."""
+    try:
+        parts = parsedate_tz(text)
+        if parts is None:
+            return None
+        second = min(parts[5], 59)  # a leap second is no time for datetime
+        moment = datetime(*parts[:5], second, tzinfo=UTC)
+        return moment - timedelta(seconds=parts[9] or 0)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return min(max(seconds, 0.0), LONGEST_PAUSE)
-
-
-def _until(text: str, now: float) -> float:
-    moment = parsedate_to_datetime(text)  # without a zone where it names none: HTTP means UTC
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, de
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
 from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.texts import Strike
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
 from exporter.threads import in_thread
@@ -24,7 +24,7 @@ from exporter.threads import in_thread
 PORTALS = "portals"
 SERVERS = "servers"
 
-DECODERS: Mapping[str, Callable[[bytearray], Page]] = {
+DECODERS = {
     PORTALS: decode_portals,
     SERVERS: decode_servers,
 }
@@ -64,11 +64,11 @@ class Shared(NamedTuple):
 
     Attributes:
         slots: requests that may be under way.
-        redact: takes secrets out of a text of the API and makes it presentable.
+        strike: takes secrets out of a text.
     """
 
     slots: asyncio.Semaphore
-    redact: Callable[[str], str]
+    strike: Strike
 
 
 class Client:
@@ -94,7 +94,7 @@ class Client:
         self._headers = headers
         self._pause = pause
         self._observer = observer
-        self._slots, self._redact = shared
+        self._slots, self._strike = shared
         self._idle: list[Fetcher] = []
         self._closed = False
 
@@ -117,7 +117,6 @@ class Client:
         except ListingError as problem:
             self._pause.note(problem, auth)
             raise
-        self._pause.clear()
         return pages
 
     def close(self) -> None:
@@ -163,7 +162,7 @@ class Client:
 
     def _new_fetcher(self) -> Fetcher:
         endpoint = self._endpoint
-        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._redact)
+        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._strike)
 
     def _page(
         self, fetcher: Fetcher, what: str, number: int, deadline: Deadline, auth: HeaderAuth
@@ -174,12 +173,12 @@ class Client:
         if answer.status != HTTP_OK:
             raise self._failure(answer)
         try:
-            return DECODERS[what](answer.body)
+            return DECODERS[what](answer.body, limit=self._endpoint.max_bytes, check=deadline.check)
         except NotSuccessful:
             raise self._failure(answer) from None
 
     def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, time.time(), self._redact)
+        return failure(answer.status, answer.headers, answer.body, self._strike)
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:

@@ -3,35 +3,68 @@
 A page that keeps to its types is decoded in one go, without building what is not declared. What
 the strict decoder refuses (one lone surrogate in one name is enough) is read again leniently:
 then a record that cannot be read is left out by itself, and all the others stay.
+
+A body may be hostile: three bytes of JSON can take a hundred as objects. What is built is bounded
+before it is built: the number of records by `records`, objects and texts by `expansion`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from types import NoneType
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Raw
 
-from exporter.cloudflare.reading import ReadServer, Unidentified, read_portal, read_server
+from exporter.cloudflare.bounds import counted, cut
+from exporter.cloudflare.expansion import DEFAULT_LIMIT, Allowance, Body
+from exporter.cloudflare.lenient import UNREADABLE, Lenient, Members, members
+from exporter.cloudflare.reading import ReadServer, Unusable, plain, read_portal, read_server
 from exporter.cloudflare.records import (
+    MOST_SERVERS,
+    Limited,
     PortalPage,
     PortalRecord,
     RawPage,
     ResultInfo,
     ServerPage,
     ServerRecord,
+    limited,
 )
+from exporter.cloudflare.repair import Unrepairable, repaired
 from exporter.errors import ListingError, Reason
 from exporter.model import Portal, Skipped
 
-R = TypeVar("R", PortalRecord, ServerRecord)
-
-LONGEST_ID = 64
+LONGEST_PLACE = 64
 """Characters of an id that the log shows; the API allows half as many."""
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+LONGEST_PROBLEM = 200
+"""Characters of what is wrong with a record."""
+
+MOST_NOTES = 1000
+"""Lines of one page about values that were not understood."""
+
+Check = Callable[[], None]
+R = TypeVar("R", PortalRecord, ServerRecord)
+PageType = TypeVar("PageType", PortalPage, ServerPage)
+
+_PORTAL_PAGE = msgspec.json.Decoder(PortalPage)
+_SERVER_PAGE = msgspec.json.Decoder(ServerPage)
+_RAW_PAGE = msgspec.json.Decoder(RawPage)
+_PORTAL = msgspec.json.Decoder(PortalRecord)
+_SERVER = msgspec.json.Decoder(ServerRecord)
+_INFO = msgspec.json.Decoder(ResultInfo)
+
+
+@cache
+def _raw_servers() -> msgspec.json.Decoder[Limited[Raw] | None]:
+    """Made when it is needed first: that takes some milliseconds, and a start should not."""
+    return msgspec.json.Decoder(limited(Raw, MOST_SERVERS) | None)
+
+
+def _never() -> None:
+    """Goes on for ever."""
 
 
 class ReadPortal(msgspec.Struct, frozen=True, gc=False):
@@ -62,101 +95,246 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     total_count: int | None = None
     per_page: int | None = None
 
+    @property
+    def server_count(self) -> int:
+        """Records of servers, each as often as it is listed."""
+        return len(self.servers) + sum(len(portal.servers) for portal in self.portals)
+
 
 class NotSuccessful(Exception):  # noqa: N818 - an answer of the API, not yet judged
     """The envelope says ``success: false``."""
 
 
-class _Reader:
-    """Reads the records of one page, and collects what it had to leave out."""
-
-    def __init__(self) -> None:
-        self.skipped: list[Skipped] = []
-        self.notes: set[str] = set()
-
-    def servers(self, records: list[ServerRecord] | None, where: str) -> tuple[ReadServer, ...]:
-        read = (self.server(r, _place(where, i, r.id)) for i, r in enumerate(records or ()))
-        return tuple(server for server in read if server is not None)
-
-    def server(self, record: ServerRecord, where: str) -> ReadServer | None:
-        try:
-            return read_server(record, self.notes)
-        except Unidentified as problem:
-            self.skip("server", where, problem)
-            return None
-
-    def portal(self, record: PortalRecord, position: int) -> ReadPortal:
-        where = f"portal {_called(record.id, position)}"
-        servers = self.servers(record.servers, where)
-        try:
-            return ReadPortal(read_portal(record, self.notes), servers)
-        except Unidentified as problem:
-            self.skip("portal", where, problem)
-            return ReadPortal(None, servers)
-
-    def skip(self, kind: str, where: str, problem: Exception) -> None:
-        self.skipped.append(Skipped(kind, where, str(problem)))
-
-    def convert(self, raw: object, record: type[R], kind: str, where: str) -> R | None:
-        """A record from plain objects; None, and noted as skipped, where its types are wrong."""
-        try:
-            return msgspec.convert(_kept(raw, record), record)
-        except UNREADABLE as problem:
-            self.skip(kind, where, problem)
-            return None
-
-
-def decode_portals(body: bytes | bytearray) -> Page:
+def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
     """A page of the portals' endpoint.
+
+    Args:
+        body: of the answer, decompressed.
+        limit: bytes that a body may have; what is built from it takes at most about twice that.
+        check: called between records and other steps of bounded length; what it raises ends
+            the work, and is passed on.
 
     Raises:
         NotSuccessful: the envelope says so.
         ListingError: this is not the API's answer (``invalid_response``).
     """
-    reader = _Reader()
-    try:
-        page = msgspec.json.decode(body, type=PortalPage)
-    except UNREADABLE:
-        return _lenient_portals(reader, body)
-    records = _result(page.success, page.result)
+    reader = _Reader(Allowance(limit), check)
+    page = _strict(reader, body, _PORTAL_PAGE)
+    if page is None:
+        raw, info = _raw_items(reader, body)
+        found = [reader.raw_portal(item, i) for i, item in enumerate(raw)]
+        ids = [identity for identity, _ in found]
+        return reader.page(ids, info, portals=tuple(read for _, read in found))
+    records = _result(page)
     portals = tuple(reader.portal(record, i) for i, record in enumerate(records))
-    return _page(reader, [r.id for r in records], page.result_info, portals=portals)
+    return reader.page([r.id for r in records], page.result_info, portals=portals)
 
 
-def decode_servers(body: bytes | bytearray) -> Page:
-    """A page of the servers' endpoint; raises as `decode_portals` does."""
-    reader = _Reader()
+def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
+    """A page of the servers' endpoint; takes and raises what `decode_portals` does."""
+    where = "list of servers"
+    reader = _Reader(Allowance(limit), check)
+    page = _strict(reader, body, _SERVER_PAGE)
+    if page is None:
+        raw, info = _raw_items(reader, body)
+        return reader.page(
+            [reader.identity(item) for item in raw], info, servers=reader.raw_servers(raw, where)
+        )
+    records = _result(page)
+    ids = [r.id or r.server_id for r in records]
+    return reader.page(ids, page.result_info, servers=reader.servers(records, where))
+
+
+def _strict(
+    reader: _Reader, body: Body, decoder: msgspec.json.Decoder[PageType]
+) -> PageType | None:
+    """The page in one go; None where that fails, or might take too much memory."""
+    if reader.allowance.too_dense(body, reader.check):
+        raise _invalid(f"it has more than {reader.allowance.objects} objects")
+    reader.wide = reader.allowance.too_wide(body)
+    if reader.wide:
+        return None
     try:
-        page = msgspec.json.decode(body, type=ServerPage)
+        return decoder.decode(body)
     except UNREADABLE:
-        return _lenient_servers(reader, body)
-    records = _result(page.success, page.result)
-    servers = reader.servers(records, "list of servers")
-    return _page(reader, [r.id or r.server_id for r in records], page.result_info, servers=servers)
+        return None
 
 
-def _page(
-    reader: _Reader,
-    ids: list[str | None],
-    info: ResultInfo | None,
-    *,
-    portals: tuple[ReadPortal, ...] = (),
-    servers: tuple[ReadServer, ...] = (),
-) -> Page:
-    return Page(
-        ids=tuple(ids),
-        portals=portals,
-        servers=servers,
-        skipped=tuple(reader.skipped),
-        notes=frozenset(reader.notes),
-        total_count=_counted(info.total_count) if info is not None else None,
-        per_page=_counted(info.per_page) if info is not None else None,
-    )
+def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
+    """The records of a page, undecoded, after what is wrong with its characters is repaired."""
+    try:
+        page, problem = _RAW_PAGE.decode(body), ""
+    except msgspec.ValidationError as wrong:  # JSON, so far, but no listing
+        raise _invalid(str(wrong)) from None
+    except UNREADABLE as wrong:
+        page, problem = None, str(wrong)
+    try:
+        fixed = repaired(body, reader.check)
+        if fixed is not body:
+            page = _RAW_PAGE.decode(fixed)
+    except (*UNREADABLE, Unrepairable) as wrong:
+        raise _invalid(str(wrong)) from None
+    if page is None:
+        raise _invalid(problem)
+    return _result(page), page.result_info
 
 
-def _counted(number: object) -> int | None:
-    """A count, where the API sent one."""
-    return number if type(number) is int and number >= 0 else None
+def _result(page: PortalPage | ServerPage | RawPage) -> tuple[Any, ...]:
+    if not page.success:
+        raise NotSuccessful
+    if page.result is None:
+        raise _invalid("it has no result list")
+    return page.result.members
+
+
+def _invalid(problem: str) -> ListingError:
+    text = cut(problem, LONGEST_PROBLEM)
+    return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {text}")
+
+
+class _Notes(set[str]):
+    """As many different lines as anybody would read."""
+
+    def add(self, line: str) -> None:
+        """Keep the line, unless there are enough."""
+        if len(self) < MOST_NOTES:
+            super().add(line)
+
+
+class _Reader:
+    """Reads the records of one page, and collects what it had to leave out.
+
+    Args:
+        allowance: of the body.
+        check: called between records.
+    """
+
+    def __init__(self, allowance: Allowance, check: Check) -> None:
+        self.allowance = allowance
+        self.check = check
+        self.wide = False
+        self._lenient = Lenient(allowance)
+        self._skipped: list[Skipped] = []
+        self._notes = _Notes()
+
+    def page(
+        self,
+        ids: list[str | None],
+        raw_info: Raw,
+        *,
+        portals: tuple[ReadPortal, ...] = (),
+        servers: tuple[ReadServer, ...] = (),
+    ) -> Page:
+        """What was read, with what was left out."""
+        info = _info(raw_info)
+        return Page(
+            ids=tuple(ids),
+            portals=portals,
+            servers=servers,
+            skipped=tuple(self._skipped),
+            notes=frozenset(self._notes),
+            total_count=counted(plain(info.total_count)),
+            per_page=counted(plain(info.per_page)),
+        )
+
+    def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ReadServer, ...]:
+        read = (self._server(record, where, i) for i, record in enumerate(records))
+        return tuple(server for server in read if server is not None)
+
+    def portal(self, record: PortalRecord, position: int) -> ReadPortal:
+        self.check()
+        where = f"portal {_called(record.id, position)}"
+        servers = self.servers(record.servers.members, where) if record.servers else ()
+        return ReadPortal(self._portal(record, where), servers)
+
+    def _portal(self, record: PortalRecord, where: str) -> Portal | None:
+        try:
+            return read_portal(record, self._notes)
+        except Unusable as problem:
+            self._skip("portal", where, problem)
+            return None
+
+    def _server(self, record: ServerRecord, where: str, position: int) -> ReadServer | None:
+        self.check()
+        try:
+            return read_server(record, self._notes)
+        except Unusable as problem:
+            self._skip("server", _place(where, position, record.id), problem)
+            return None
+
+    def _skip(self, kind: str, where: str, problem: Exception) -> None:
+        self._skipped.append(Skipped(kind, where, cut(str(problem), LONGEST_PROBLEM)))
+
+    # --- the lenient way -----------------------------------------------------------------------
+
+    def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ReadPortal]:
+        """A portal, strictly or else with servers that are read one by one and outlive it."""
+        self.check()
+        record = self._in_one_go(raw, _PORTAL)
+        if record is not None:
+            return record.id or None, self.portal(record, position)
+        try:
+            found = members(raw, PortalRecord)
+        except UNREADABLE as problem:
+            self._skip("portal", f"portal {position + 1}", problem)
+            return None, ReadPortal(None, ())
+        identity = self._lenient.text(found["id"])
+        return identity, self._loose_portal(found, f"portal {_called(identity, position)}")
+
+    def _loose_portal(self, found: Members, where: str) -> ReadPortal:
+        servers: tuple[ReadServer, ...] = ()
+        try:
+            listed = _raw_servers().decode(found.pop("servers") or b"null")
+            servers = self.raw_servers(listed.members if listed else (), where)
+            record = self._lenient.record(found, PortalRecord)
+        except UNREADABLE as problem:
+            self._skip("portal", where, problem)
+            return ReadPortal(None, servers)
+        return ReadPortal(self._portal(record, where), servers)
+
+    def raw_servers(self, listed: Iterable[Raw], where: str) -> tuple[ReadServer, ...]:
+        """Servers, one by one."""
+        read = (self._raw_server(raw, where, i) for i, raw in enumerate(listed))
+        return tuple(server for server in read if server is not None)
+
+    def _raw_server(self, raw: Raw, where: str, position: int) -> ReadServer | None:
+        self.check()
+        record = self._in_one_go(raw, _SERVER)
+        if record is not None:
+            return self._server(record, where, position)
+        identity = None
+        try:
+            found = members(raw, ServerRecord)
+            identity = self._lenient.text(found["id"])
+            record = self._lenient.record(found, ServerRecord)
+        except UNREADABLE as problem:
+            self._skip("server", _place(where, position, identity), problem)
+            return None
+        return self._server(record, where, position)
+
+    def identity(self, raw: Raw) -> str | None:
+        """The id of a server."""
+        try:
+            found = members(raw, ServerRecord)
+        except UNREADABLE:
+            return None
+        return self._lenient.text(found["id"]) or self._lenient.text(found["server_id"])
+
+    def _in_one_go(self, raw: Raw, decoder: msgspec.json.Decoder[R]) -> R | None:
+        if self.wide and self.allowance.large(raw):
+            return None
+        try:
+            return decoder.decode(raw)
+        except UNREADABLE:
+            return None
+
+
+def _info(raw: Raw) -> ResultInfo:
+    """An empty one where the API sent none that can be read."""
+    try:
+        return _INFO.decode(raw)
+    except UNREADABLE:
+        return ResultInfo()
 
 
 def _place(where: str, position: int, identity: str | None) -> str:
@@ -165,143 +343,4 @@ def _place(where: str, position: int, identity: str | None) -> str:
 
 def _called(identity: str | None, position: int) -> str | int:
     """How the log calls a record: by its id, where it has one of a sensible length."""
-    return identity[:LONGEST_ID] if identity else position + 1
-
-
-T = TypeVar("T")
-
-
-def _result(success: bool, result: list[T] | None) -> list[T]:
-    if not success:
-        raise NotSuccessful
-    if result is None:
-        raise _invalid("it has no result list")
-    return result
-
-
-def _invalid(problem: str) -> ListingError:
-    return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {problem}")
-
-
-# --- the lenient way ---------------------------------------------------------------------------
-
-
-def _lenient_portals(reader: _Reader, body: bytes | bytearray) -> Page:
-    raw, info = _raw_result(body)
-    portals = tuple(_lenient_portal(reader, item, i) for i, item in enumerate(raw))
-    return _page(reader, [_identity(item, "id") for item in raw], info, portals=portals)
-
-
-def _lenient_servers(reader: _Reader, body: bytes | bytearray) -> Page:
-    raw, info = _raw_result(body)
-    servers = _lenient_server_list(reader, raw, "list of servers")
-    ids = [_identity(item, "id") or _identity(item, "server_id") for item in raw]
-    return _page(reader, ids, info, servers=servers)
-
-
-def _raw_result(body: bytes | bytearray) -> tuple[list[Any], ResultInfo | None]:
-    try:
-        loaded = json.loads(body.decode("utf-8", errors="replace"), parse_int=_number)
-        page = msgspec.convert(loaded, RawPage)
-    except (*UNREADABLE, ValueError) as problem:
-        raise _invalid(str(problem)[:200]) from problem
-    try:
-        info = msgspec.convert(page.result_info, ResultInfo | None)
-    except UNREADABLE:
-        info = None
-    return _result(page.success, page.result), info
-
-
-def _number(digits: str) -> float | int:
-    """An integer; one of hundreds of digits as a float, which Python reads without a limit."""
-    return int(digits) if len(digits) <= 300 else float(digits)  # noqa: PLR2004 - beyond any float
-
-
-def _without_surrogates(value: Any) -> Any:
-    """The same JSON value, each lone surrogate replaced: UTF-8 cannot carry one."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
-    return value
-
-
-def _identity(raw: object, key: str) -> str | None:
-    value = raw.get(key) if isinstance(raw, dict) else None
-    return value if isinstance(value, str) and value else None
-
-
-def _lenient_portal(reader: _Reader, raw: object, position: int) -> ReadPortal:
-    """A portal whose servers are read one by one, and outlive it where it cannot be read."""
-    where = f"portal {_called(_identity(raw, 'id'), position)}"
-    listed = raw.get("servers") if isinstance(raw, dict) else None
-    members = listed if isinstance(listed, list) else []
-    servers = _lenient_server_list(reader, members, where)
-    bare = {**raw, "servers": None} if isinstance(raw, dict) and listed is members else raw
-    record = reader.convert(bare, PortalRecord, "portal", where)
-    if record is None:
-        return ReadPortal(None, servers)
-    return ReadPortal(reader.portal(record, position).portal, servers)
-
-
-def _lenient_server_list(reader: _Reader, raw: list[Any], where: str) -> tuple[ReadServer, ...]:
-    read: list[ReadServer] = []
-    for position, item in enumerate(raw):
-        place = _place(where, position, _identity(item, "id"))
-        record = reader.convert(item, ServerRecord, "server", place)
-        server = None if record is None else reader.server(record, place)
-        if server is not None:
-            read.append(server)
-    return tuple(read)
-
-
-def _kept(raw: object, record: type[msgspec.Struct]) -> object:
-    """The declared members alone, without the faults in them that need not cost the record.
-
-    One odd tool among twenty, or an ``error_details`` that is a text, says little about a
-    server; that it is failing is what somebody wants to know.
-    """
-    if not isinstance(raw, dict):
-        return raw
-    kept = {key: raw[key] for key in record.__struct_fields__ if raw.get(key) is not None}
-    mended = {key: MENDS[key](value) if key in MENDS else value for key, value in kept.items()}
-    return _without_surrogates(mended)
-
-
-def _mend_capabilities(value: Any) -> Any:
-    return [_named(item) for item in value] if isinstance(value, list) else value
-
-
-def _named(item: object) -> dict[str, str]:
-    name = item.get("name") if isinstance(item, dict) else None
-    return {"name": name} if isinstance(name, str) else {}
-
-
-def _mend_overrides(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    named = [item for item in value if _named(item)]
-    return [
-        {"name": i["name"], "enabled": i["enabled"]}
-        if isinstance(i.get("enabled"), bool)
-        else {"name": i["name"]}
-        for i in named
-    ]
-
-
-def _mend_details(value: Any) -> dict[str, Any]:
-    members = value if isinstance(value, dict) else {"cause": value}
-    flat = (str, int, float, bool, NoneType)
-    return {key: v if isinstance(v, flat) else "" for key, v in members.items()}
-
-
-MENDS: dict[str, Callable[[Any], Any]] = {
-    "tools": _mend_capabilities,
-    "prompts": _mend_capabilities,
-    "updated_tools": _mend_overrides,
-    "updated_prompts": _mend_overrides,
-    "error_details": _mend_details,
-    "auth_config_summary": lambda value: value if isinstance(value, dict) else None,
-}
+    return cut(identity, LONGEST_PLACE) if identity else position + 1

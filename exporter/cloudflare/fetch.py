@@ -23,8 +23,10 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
+from exporter.cloudflare.bounds import whole
 from exporter.cloudflare.connect import InFlight, InterruptibleAdapter
-from exporter.deadline import Deadline
+from exporter.cloudflare.texts import Strike, presentable
+from exporter.deadline import Deadline, timed_out
 from exporter.errors import ListingError, Reason
 from exporter.logs import event
 
@@ -87,15 +89,13 @@ class Fetcher:
         max_bytes: the largest body that is taken, after decompression.
         observer: receives each request.
         route: of its connections.
-        redact: takes secrets out of a text and makes it presentable.
+        strike: takes secrets out of a text.
     """
 
-    def __init__(
-        self, max_bytes: int, observer: Observer, route: Route, redact: Callable[[str], str]
-    ) -> None:
+    def __init__(self, max_bytes: int, observer: Observer, route: Route, strike: Strike) -> None:
         self._max_bytes = max_bytes
         self._observer = observer
-        self._redact = redact
+        self._strike = strike
         self._in_flight = InFlight()
         self._session = _Session(route)
         adapter = InterruptibleAdapter(self._in_flight)
@@ -159,8 +159,7 @@ class Fetcher:
         auth: AuthBase,
         seen: _Seen,
     ) -> Answer:
-        if deadline.expired:  # requests would call a timeout of 0 a mistake of its caller
-            raise _timed_out()
+        deadline.check()  # requests would call a timeout of 0 a mistake of its caller
         with self._session.get(
             url,
             params=params,
@@ -187,7 +186,8 @@ class Fetcher:
             return raw
         if encoding.lower() in {"gzip", "x-gzip"}:
             return _decompressed(raw, deadline)
-        raise _invalid(f"it is compressed as {self._redact(encoding)!r}, which was not asked for")
+        shown = presentable(encoding, self._strike, 60)
+        raise _invalid(f"it is compressed as '{shown}', which was not asked for")
 
 
 class _Session(requests.Session):
@@ -233,14 +233,18 @@ class _Seen:
 
 def _raw_pieces(response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
     while piece := response.raw.read1(PIECE, decode_content=False):
-        if deadline.expired:
-            raise _timed_out()
+        deadline.check()
         yield piece
     expected = response.raw.length_remaining
     if expected:
         raise ListingError(
-            Reason.CONNECTION, f"the body ended {expected} bytes too early", transient=True
+            Reason.CONNECTION, f"the body ended {_bytes(expected)} too early", transient=True
         )
+
+
+def _bytes(number: int) -> str:
+    """A header may promise a number of thousands of digits."""
+    return "many bytes" if whole(number) is None else f"{number} bytes"
 
 
 def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
@@ -255,8 +259,7 @@ def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes
                 decoder = zlib.decompressobj(wbits=31)
             if members > MOST_MEMBERS:
                 raise _invalid("its gzip has too many members")
-            if deadline.expired:
-                raise _timed_out()
+            deadline.check()
             try:
                 yield decoder.decompress(pending, PIECE)
             except zlib.error as problem:
@@ -285,10 +288,6 @@ _HINT_DESCRIPTORS = (
 _HINT_PROXY_LOGIN = "check the user and the password in the proxy's URL"
 
 
-def _timed_out() -> ListingError:
-    return ListingError(Reason.TIMEOUT, "the API did not answer in time")
-
-
 def _invalid(problem: str) -> ListingError:
     return ListingError(Reason.INVALID_RESPONSE, f"the answer cannot be read: {problem}")
 
@@ -297,7 +296,7 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     """The account's failure that an exception of a library means."""
     errors = tuple(_chain(problem))
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
-        return _timed_out()
+        return timed_out()
     if _no_descriptor_left(errors):
         return _connection("too many open files", _HINT_DESCRIPTORS)
     for error in errors:

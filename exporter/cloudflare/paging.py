@@ -13,6 +13,9 @@ from exporter.errors import ListingError, Reason
 MOST_PAGES = 500
 """A listing that has not ended by then never will: 10,000 portals at the default page size."""
 
+MOST_SERVERS = 1_000_000
+"""Servers of all pages, each as often as it is listed: that many portals with 80 each, and more."""
+
 FetchPages = Callable[[Sequence[int]], Awaitable[Iterable[Page]]]
 
 
@@ -26,7 +29,7 @@ async def list_all(fetch: FetchPages, per_page: int, parallel: int) -> tuple[Pag
 
     Raises:
         ListingError: what ``fetch`` raises; ``incomplete`` where fewer items came than
-            ``total_count`` says, twice; ``invalid_response`` where there is no end.
+            ``total_count`` says, twice; ``invalid_response`` where there is no end, or too much.
     """
     for _attempt in range(2):
         [first] = await fetch([1])
@@ -48,6 +51,7 @@ class _Pages:
         self.pages: list[Page] = []
         self._ids: set[str] = set()
         self._items = 0
+        self._servers = 0
         self._ended = False
         size = len(first.ids)
         # A server that caps per_page sends less than was asked for while more is to come.
@@ -66,9 +70,14 @@ class _Pages:
             # What a page itself repeats, or does not name, is counted as the API does.
             self._items += fresh + len(page.ids) - len(named)
             self.pages.append(page)
+            self._servers += page.server_count
             # A server that ignores `page` repeats one; items without an id do not tell.
             repeated = bool(named) and not fresh
             self._ended = self._ended or repeated or len(page.ids) < self._size
+        if self._servers > MOST_SERVERS:
+            raise ListingError(
+                Reason.INVALID_RESPONSE, f"the listing has more than {MOST_SERVERS} servers"
+            )
         if self.total is not None and self._items > self.total:
             self.total = None  # it was too low: from here on go by short pages
 

@@ -1,4 +1,4 @@
-"""When to leave the API alone: as long as it asked, and longer each time it refuses a credential.
+"""When to back off: for as long as the API asked, and longer each time it refuses.
 
 Past its limit the API blocks every request of the user, the dashboard's too, so an exporter that
 goes on asking locks its own operators out.
@@ -6,6 +6,7 @@ goes on asking locks its own operators out.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -20,7 +21,7 @@ GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
 
 
 class SharedLimits:
-    """Until when the API is to be left alone by credentials that many accounts may share.
+    """Until when to back off with credentials that many accounts may share. Thread-safe.
 
     The quota is the user's: what one account is told holds for all that ask with the same token.
     """
@@ -30,7 +31,7 @@ class SharedLimits:
         self._until: dict[Hashable, float] = {}
 
     def note(self, credentials: Hashable, until: float) -> None:
-        """Leave the API alone until then (monotonic seconds)."""
+        """Send nothing with them until then (monotonic seconds)."""
         with self._lock:
             self._until[credentials] = max(until, self._until.get(credentials, 0.0))
 
@@ -42,7 +43,11 @@ class SharedLimits:
 
 
 class Pause:
-    """Remembers across listings until when the API is to be left alone; for any thread.
+    """Remembers across listings of one account until when to back off. Thread-safe.
+
+    A pause without a time that the API named is twice as long as the one before, unless that
+    ended long ago. Only time makes it short again: after a pause some requests succeed in any
+    case, as the list of portals may while that of servers is refused each time.
 
     Args:
         shared: with the accounts that may have the same credentials.
@@ -57,12 +62,12 @@ class Pause:
         self._shared = shared or SharedLimits()
         self._clock = clock
         self._lock = threading.Lock()
-        self._until = dict.fromkeys(GROWING, 0.0)
+        self._until = dict.fromkeys(GROWING, -math.inf)
         self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
         self._refused: Hashable = None
 
     def check(self, credentials: Hashable) -> None:
-        """Do nothing, unless the API is to be left alone.
+        """Do nothing, unless it is time to back off.
 
         Other credentials than those refused are tried at once, but not before a time that the API
         named: its quota is the user's, whatever the token.
@@ -80,34 +85,36 @@ class Pause:
             pauses = [(reason, self._until[reason] - now) for reason in GROWING]
         for reason, left in pauses:
             if left > 0:
-                raise ListingError(reason, f"the API is left alone for another {left:.0f} s")
+                text = f"backing off, next request in {math.ceil(left)} s"
+                raise ListingError(reason, text)
 
     def note(self, failure: ListingError, credentials: Hashable) -> None:
         """Begin or lengthen a pause, where this failure asks for one."""
         with self._lock:
-            seconds = self._seconds(failure)
+            now = self._clock()
+            seconds = self._seconds(failure, now)
             if seconds is None:
                 return
             reason = Reason.AUTH if failure.reason is Reason.AUTH else Reason.RATE_LIMITED
-            self._until[reason] = max(self._until[reason], self._clock() + seconds)
+            self._until[reason] = max(self._until[reason], now + seconds)
             if reason is Reason.AUTH:
                 self._refused = credentials
             else:
                 self._shared.note(credentials, self._until[reason])
 
-    def clear(self) -> None:
-        """The API answered well: the next pause is a short one again."""
-        with self._lock:
-            self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
-
     def _forget(self, reason: Reason) -> None:
-        self._until[reason], self._next[reason] = 0.0, FIRST_PAUSE
+        self._until[reason], self._next[reason] = -math.inf, FIRST_PAUSE
 
-    def _seconds(self, failure: ListingError) -> float | None:
+    def _seconds(self, failure: ListingError, now: float) -> float | None:
         if failure.retry_after is not None:
             return failure.retry_after
-        if failure.reason not in GROWING:
+        reason = failure.reason
+        if reason not in GROWING:
             return None
-        seconds = self._next[failure.reason]
-        self._next[failure.reason] = min(seconds * 2, LONGEST_PAUSE)
+        if now < self._until[reason]:
+            return None  # it was sent before the pause began, and says nothing new
+        if now > self._until[reason] + LONGEST_PAUSE:
+            self._next[reason] = FIRST_PAUSE
+        seconds = self._next[reason]
+        self._next[reason] = min(seconds * 2, LONGEST_PAUSE)
         return seconds

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
+from msgspec import Raw
 
-from exporter.cloudflare.records import Capability, Override, PortalRecord, ServerRecord
+from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
+from exporter.cloudflare.records import (
+    MOST_ENTRIES,
+    Capability,
+    ErrorDetails,
+    Override,
+    PortalRecord,
+    ServerRecord,
+)
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -21,12 +29,28 @@ from exporter.model import (
     Server,
 )
 
+LONGEST_ID = 256
+"""Characters of an id; the API allows 32."""
+
 SUSPECT = re.compile(r"[@?#\\]")
 """Without one of these a URL has no user info, query or fragment."""
 
 AUTHORITY_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//+")
 INNER_AT = re.compile(r"[^/]@")
 """Unlike the ``@`` of a scope, which begins a part of the path."""
+
+NULL = Raw(b"null")
+UNSAID = ErrorClass("unknown", "unknown", "", "")
+
+LARGEST_DETAILS = 64 * 1024
+"""Bytes of ``error_details`` whose members are looked at; more are an error in any case."""
+
+LONGEST_SCALAR = 400
+"""Bytes of a number, or of an error code that is a text."""
+
+_DETAILS = msgspec.json.Decoder(ErrorDetails)
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_SCALAR = msgspec.json.Decoder(bool | int | float | str | None)
 
 UNPRINTABLE = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
@@ -45,8 +69,8 @@ class ReadServer(msgspec.Struct, frozen=True, gc=False):
     prompts: Exposure | None = None
 
 
-class Unidentified(ValueError):  # noqa: N818 - a finding about a record, told to people as such
-    """A record has no id, so nothing can be said about it."""
+class Unusable(ValueError):  # noqa: N818 - a finding about a record, told to people as such
+    """A record has no usable id, or is of a size that no real one has."""
 
 
 def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
@@ -57,21 +81,29 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unidentified: it has no id.
+        Unusable: it has no id, or none of a sensible length.
     """
-    if not record.id:
-        raise Unidentified("it has no id")
+    identity = _identified(record.id)
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
-        id=printable(record.id),
-        name=printable(record.name or ""),
-        hostname=bare_hostname(printable(record.hostname or "")),
+        id=identity,
+        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        hostname=_address(record.hostname or ""),
         code_mode=code_mode,
         code_mode_allowed=_code_mode_allowed(code_mode, record.allow_code_mode),
         secure_web_gateway=record.secure_web_gateway,
         created=unix_time(record.created_at, "portal created_at", notes),
         modified=unix_time(record.modified_at, "portal modified_at", notes),
     )
+
+
+def _identified(identity: str | None) -> str:
+    """A long id is refused and not cut: what is left of two might be the same."""
+    if not identity:
+        raise Unusable("it has no id")
+    if len(identity) > LONGEST_ID:
+        raise Unusable(f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken")
+    return printable(identity)
 
 
 def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None:
@@ -88,7 +120,7 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
         notes: takes a line for each value that is not understood.
 
     Raises:
-        Unidentified: it has no id.
+        Unusable: it has no usable id, or far too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
     return ReadServer(
@@ -101,19 +133,18 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
 
 
 def _server(record: ServerRecord, notes: set[str]) -> Server:
-    identity = record.id or record.server_id
-    if not identity:
-        raise Unidentified("it has no id")
+    identity = _identified(record.id or record.server_id)
+    kind = _error_class(record.error_details)
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
-        id=printable(identity),
-        name=printable(record.name or ""),
-        hostname=bare_hostname(printable(record.hostname or "")),
+        id=identity,
+        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        hostname=_address(record.hostname or ""),
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
         authentication_status=_authentication_status(record, notes),
-        in_error=bool(record.error) or _has_member(record.error_details),
-        error_class=_error_class(record.error_details),
+        in_error=bool(record.error) or kind is not None,
+        error_class=kind,
         last_sync=unix_time(record.last_synced, "server last_synced", notes),
         last_successful_sync=unix_time(
             record.last_successful_sync, "server last_successful_sync", notes
@@ -152,19 +183,37 @@ def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str
 # --- errors ------------------------------------------------------------------------------------
 
 
-def _has_member(details: dict[str, Any] | None) -> bool:
-    return details is not None and any(value is not None for value in details.values())
+def _error_class(raw: Raw) -> ErrorClass | None:
+    """What the details say of the error; None where there is none in them.
 
-
-def _error_class(details: dict[str, Any] | None) -> ErrorClass | None:
-    if details is None or not _has_member(details):
+    Any member that is not null is an error, and so are details that are not an object.
+    """
+    if not raw or raw == NULL:
+        return None
+    try:
+        details = _DETAILS.decode(raw)
+        said = len(raw) > LARGEST_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return UNSAID
+    if not said:
         return None
     return ErrorClass(
-        is_upstream=_three_valued(details.get("is_upstream")),
-        retryable=_three_valued(details.get("retryable")),
-        status_code=_whole(details.get("status_code")),
-        mcp_code=_whole(details.get("mcp_code")),
+        is_upstream=_three_valued(plain(details.is_upstream)),
+        retryable=_three_valued(plain(details.retryable)),
+        status_code=_whole(plain(details.status_code)),
+        mcp_code=_whole(plain(details.mcp_code)),
     )
+
+
+def plain(raw: Raw) -> bool | float | str | None:
+    """A number, a truth value or a text; None for anything else, or what is absurdly long."""
+    if not raw or len(raw) > LONGEST_SCALAR:
+        return None
+    try:
+        value: bool | float | str | None = _SCALAR.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return value
 
 
 def _three_valued(value: object) -> str:
@@ -175,12 +224,8 @@ def _three_valued(value: object) -> str:
 
 def _whole(value: object) -> str:
     """A JSON number as a whole one (``401`` and ``401.0`` are the same), else empty."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    try:
-        return str(int(value))
-    except (OverflowError, ValueError):  # infinite, not a number, or thousands of digits
-        return ""
+    number = whole(value)
+    return "" if number is None else str(number)
 
 
 # --- catalogues --------------------------------------------------------------------------------
@@ -192,8 +237,12 @@ def _exposure(
     """How many of ``offered`` a portal shows, given whether it hides all by default."""
     if offered is None:
         return None
+    if len(offered) > MOST_ENTRIES:
+        raise Unusable(f"it has more than {MOST_ENTRIES} tools or prompts")
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
+    if len(overrides) > MOST_ENTRIES:
+        raise Unusable(f"it has more than {MOST_ENTRIES} overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}
@@ -253,6 +302,11 @@ def bare_hostname(url: str) -> str:
     elif "@" in authority and INNER_AT.search(path):  # a password with an @ before a slash
         authority, slash, path = path.rpartition("@")[2].partition("/")
     return f"{scheme}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _address(url: str) -> str:
+    """Cut last: half of a URL may not show any more that it holds a password."""
+    return cut(bare_hostname(printable(url)), LONGEST_LABEL)
 
 
 def _ends_inside_user_info(authority: str) -> bool:

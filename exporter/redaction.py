@@ -1,0 +1,196 @@
+"""Takes known secrets out of texts, in whatever form and however little of them is left.
+
+A secret does not always come back as it was sent: a library shows it as ``repr`` does, a proxy
+puts it into a URL or lowers its letters, a peer repeats the half that fits. So every run of
+`SHORTEST_RUN` characters of each form is struck, whatever the case of its letters.
+
+How a run is found: of each form, every fourth piece of nine characters stands in one index, and
+any run of twelve holds such a piece whole. A text is looked through once, one look-up a character,
+however many secrets there are; what a look-up finds is followed to both sides as far as it goes.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import string
+import threading
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+STRUCK_OUT = "***"
+
+SHORTEST_RUN = 12
+"""Characters of a secret in a row that are struck; fewer occur in texts that have none."""
+
+STEP = 4
+PIECE = SHORTEST_RUN - STEP + 1
+
+SHORTEST_ENCODED = 8
+"""Characters of a secret whose base64 is struck too; that of a shorter one is any word."""
+
+MOST_LEARNT = 1_000
+"""Secrets remembered that came with time, from files that are read again and again."""
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+Span = tuple[int, int]
+
+
+class KnownSecrets:
+    """Texts that nothing may show; more can be added meanwhile. Thread-safe.
+
+    Args:
+        texts: known from the start.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._held: set[str] = set()
+        self._learnt: dict[str, None] = {}
+        self._index = _Index()
+        self.hold(texts)
+
+    def hold(self, texts: Iterable[str]) -> None:
+        """Strike these out from now on, for good."""
+        with self._lock:
+            for text in set(texts) - self._held:
+                self._held.add(text)
+                if text not in self._learnt:
+                    self._index.add(text)
+
+    def learn(self, text: str) -> None:
+        """Strike this out as well: one of many that follow each other, the newest are kept."""
+        with self._lock:
+            if text in self._learnt or text in self._held:
+                return
+            self._learnt[text] = None
+            if len(self._learnt) <= MOST_LEARNT:
+                self._index.add(text)
+                return
+            for oldest in list(self._learnt)[: MOST_LEARNT // 10]:
+                del self._learnt[oldest]
+            index = _Index()
+            for known in {*self._held, *self._learnt}:
+                index.add(known)
+            self._index = index
+
+    def strike(self, text: str) -> str:
+        """The text without the secrets; the same when it is struck once more."""
+        spans = self._index.spans(_lowered(text))
+        if not spans:
+            return text
+        kept, done = [], 0
+        for start, end in _joined(spans):
+            kept.append(text[done:start])
+            done = end
+        return STRUCK_OUT.join([*kept, text[done:]])
+
+
+class _Index:
+    """Where the forms of secrets stand in texts."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, list[tuple[str, int]]] = {}
+        self._short: set[str] = set()
+
+    def add(self, secret: str) -> None:
+        for form in _forms(secret):
+            if len(form) < SHORTEST_RUN:
+                # Another set, since somebody may be going through this one.
+                self._short = {*self._short, form}
+                continue
+            for start in range(0, len(form) - PIECE + 1, STEP):
+                self._pieces.setdefault(form[start : start + PIECE], []).append((form, start))
+
+    def spans(self, text: str) -> list[Span]:
+        """Where something is to be struck; in no order, and they may overlap."""
+        found = [span for form in self._short for span in _occurrences(text, form)]
+        pieces = self._pieces
+        hits = [at for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in pieces]
+        if hits:
+            found += self._runs(text, hits)
+        return found
+
+    def _runs(self, text: str, hits: list[int]) -> Iterator[Span]:
+        struck: dict[str, int] = {}
+        for at in hits:
+            for form, start in self._pieces[text[at : at + PIECE]]:
+                if at + PIECE <= struck.get(form, 0):
+                    continue  # another piece of the same run
+                first, end = _run(text, at, form, start)
+                if end - first >= SHORTEST_RUN:
+                    struck[form] = end
+                    yield first, end
+
+
+def _occurrences(text: str, form: str) -> Iterator[Span]:
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + 1)
+
+
+def _run(text: str, at: int, form: str, start: int) -> Span:
+    """How far text and form agree around a piece that both have."""
+    before = 0
+    while before < min(at, start) and text[at - before - 1] == form[start - before - 1]:
+        before += 1
+    after = PIECE
+    most = min(len(text) - at, len(form) - start)
+    while after < most and text[at + after] == form[start + after]:
+        after += 1
+    return at - before, at + after
+
+
+def _joined(spans: list[Span]) -> Iterator[Span]:
+    """In order; those that overlap or touch are one."""
+    start, end = -1, -1
+    for first, last in sorted(spans):
+        if first > end:
+            if end > 0:
+                yield start, end
+            start = first
+        end = max(end, last)
+    yield start, end
+
+
+def _lowered(text: str) -> str:
+    """As long as before, which ``str.lower`` does not promise beyond ASCII."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+ENCODINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    lambda secret: repr(secret)[1:-1],
+    lambda secret: json.dumps(secret)[1:-1],
+    lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    lambda secret: json.dumps(secret).replace("/", "\\/")[1:-1],
+    lambda secret: quote(secret, safe="", errors="surrogatepass"),
+    lambda secret: quote(secret, errors="surrogatepass"),
+    lambda secret: quote_plus(secret, errors="surrogatepass"),
+    html.escape,
+)
+"""How a text may stand inside another."""
+
+
+def _forms(secret: str) -> set[str]:
+    """The secret as it may be shown, lowered."""
+    forms = {encode(secret) for encode in ENCODINGS}
+    if len(secret) >= SHORTEST_ENCODED:
+        forms.update(_in_base64(secret.encode("utf-8", "surrogatepass")))
+    return {_lowered(form) for form in forms} - {""}
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """What base64 makes of the secret inside something longer, such as ``user:password``.
+
+    That depends on how many bytes stand in front of it, modulo three, but for the characters at
+    both ends that hold bits of the neighbors.
+    """
+    for before in range(3):
+        data = bytes(before) + secret
+        first, last = -(-before * 8 // 6), len(data) * 8 // 6
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(data).decode()[first:last]
