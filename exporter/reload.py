@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import partial
 
 from exporter.accounts import Accounts
 from exporter.errors import SettingsError
@@ -23,11 +23,15 @@ class _InUse:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._lock = asyncio.Lock()
+        self._text: str | None = None
 
-    @cached_property
-    def text(self) -> str:
+    async def text(self) -> str:
         """The configuration as YAML, every secret shown as ``<hidden>``."""
-        return effective(self._settings)
+        async with self._lock:
+            if self._text is None:
+                self._text = await in_thread(partial(effective, self._settings))
+            return self._text
 
 
 class Reloader:
@@ -55,17 +59,25 @@ class Reloader:
         self._known = known
         self._wall_clock = wall_clock
         self._lock = asyncio.Lock()
+        self._next: asyncio.Task[str | None] | None = None
 
     async def reload(self) -> str | None:
-        """Replace the accounts in use by those that are written now, one call at a time.
+        """Replace the accounts in use by those that are written now.
 
         Flags and environment are a process's for good. Where something cannot be used, everything
-        stays as it is.
+        stays as it is. Calls that come while another one loads share the load that follows it, so
+        that any number of them costs two.
 
         Returns:
             None, or the one line that says what cannot be used.
         """
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._reload())
+        return await asyncio.shield(self._next)
+
+    async def _reload(self) -> str | None:
         async with self._lock:
+            self._next = None  # what is written from now on may come too late for this one
             try:
                 self._use(await in_thread(self._load))
             except SettingsError as problem:
@@ -78,8 +90,7 @@ class Reloader:
 
     async def effective_config(self) -> str:
         """The configuration in use as YAML, every secret shown as ``<hidden>``."""
-        in_use = self._in_use
-        return await in_thread(lambda: in_use.text)
+        return await self._in_use.text()
 
     def _use(self, settings: Settings) -> None:
         self._known.hold(settings.secrets)

@@ -117,7 +117,7 @@ VALID_FOR_NEWER_PROMTOOLS = {
 @pytest.mark.parametrize("text", (VALID | VALID_FOR_NEWER_PROMTOOLS).values(),
                          ids=(VALID | VALID_FOR_NEWER_PROMTOOLS).keys())  # fmt: skip
 def test_a_valid_file_is_taken(write: Callable[[str], Path], text: str) -> None:
-    WebConfigFile(str(write(text))).close()
+    WebConfigFile(str(write(text)))
 
 
 @pytest.mark.parametrize("text", VALID.values(), ids=VALID.keys())
@@ -467,7 +467,6 @@ def test_a_file_that_is_half_written_lets_nobody_in(
     tls, guard = web.tls(), web.guard()
     write(after)
     assert (web.tls(), web.guard()) == (tls, guard)
-    web.close()
     (record,) = caplog.records
     assert f"{key}: is gone or weaker, which takes a restart; put it back" in str(vars(record))
 
@@ -489,7 +488,7 @@ def test_a_list_of_authorities_may_have_names_in_any_language(
     write: Callable[[str], Path], home: Path
 ) -> None:
     (home / "ca.pem").write_bytes("# Autorit\u00e9\n".encode() + AUTHORITY.cert_pem.bytes())
-    WebConfigFile(str(write(MTLS))).close()
+    WebConfigFile(str(write(MTLS)))
     (home / "ca.pem").write_bytes("\u00e9".encode())
     with pytest.raises(SettingsError, match="holds no certificates in PEM"):
         WebConfigFile(str(write(MTLS)))
@@ -522,7 +521,6 @@ def test_files_that_do_not_change_are_parsed_once_however_the_clock_is_set(
     while time.monotonic() < over:
         assert web.tls() is tls
         assert web.guard() is guard
-    web.close()
     assert len(parsed) == 1
 
 
@@ -536,7 +534,6 @@ def test_a_change_that_no_time_of_the_file_shows_is_seen_a_second_later(
     write("rate_limit: {interval: 1h, burst: 4}\n")
     assert web.guard() is guard
     eventually(lambda: web.guard() is not guard, "the new configuration", within=5)
-    web.close()
 
 
 def test_files_that_could_not_be_opened_for_a_while_are_used_as_soon_as_they_can(
@@ -558,7 +555,6 @@ def test_files_that_could_not_be_opened_for_a_while_are_used_as_soon_as_they_can
     (error,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert "too many open files" in str(vars(error))
     eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
-    web.close()
 
 
 def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
@@ -588,7 +584,6 @@ def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
     assert "load_cert_chain" in whole
     assert HASH not in whole
     eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
-    web.close()
 
 
 PIECES = (
@@ -632,7 +627,6 @@ def test_whatever_the_file_becomes_nothing_is_raised_and_one_line_is_logged(
     file.with_name("new.yml").rename(file)
     for _ in range(3):
         after = web.tls(), web.guard()
-    web.close()
     (record,) = caplog.records
     said = str(vars(record)["fields"])
     if record.levelno >= logging.ERROR:
