@@ -58,6 +58,15 @@ class Site(msgspec.Struct, frozen=True):
             origin: of the page that sends a request: scheme, host and port.
             host: of the request, as its header has it.
         """
-        scheme, _, reached = origin.rstrip("/").partition("://")
-        own = {urlsplit(self.external_url)[:2]} if self.external_url else set()
-        return (scheme, reached) in own or (scheme in _PORTS and reached == host)
+        scheme = origin.partition("://")[0]
+        reached = {_origin(self.external_url), _origin(f"{scheme}://{host}")} - {None}
+        return _origin(origin) in reached
+
+
+def _origin(url: str) -> tuple[str, str, str] | None:
+    """Scheme, host and port, by which a browser tells origins apart; None where it is no URL."""
+    scheme, _, rest = url.lower().partition("://")
+    found = HOST.fullmatch(rest.partition("/")[0])
+    if scheme not in _PORTS or found is None:
+        return None
+    return scheme, found["host"], found["port"] or _PORTS[scheme]
