@@ -36,7 +36,7 @@ from exporter.errors import SettingsError
 from exporter.web.watched import SETTLED
 from exporter.web.webconfig import WebConfigFile
 from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile
-from processes import ROOT, eventually
+from processes import ROOT, RunningExporter, eventually, get
 from realparts import require
 from webserver import Source, site, trusting, write_chain
 
@@ -874,6 +874,53 @@ def test_a_flood_of_wrong_passwords_does_not_stop_scrapes(write: Callable[[str],
             flooder.join(10)
     assert set(statuses) == {401, 429}
     assert statistics.median(took) < 1
+
+
+def keep_guessing(port: int, address: str, over: threading.Event, statuses: list[int]) -> None:
+    """Send one wrong password after the other from this address."""
+    number = 0
+    while not over.is_set():
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", port, timeout=20, source_address=(address, 0)
+        )
+        with contextlib.closing(connection), suppress(OSError, http.client.HTTPException):
+            for _ in range(5):
+                number += 1
+                headers = basic("alice", f"{address} {threading.get_ident()} {number}")
+                connection.request("GET", "/metrics", headers=headers)
+                response = connection.getresponse()
+                response.read()
+                statuses.append(response.status)
+
+
+def test_the_right_password_gets_through_a_flood_from_many_addresses_at_once(
+    write: Callable[[str], Path], run_exporter: Callable[..., RunningExporter]
+) -> None:
+    # Each check takes some 0.2 s. Prometheus' password is not remembered after a restart.
+    text = f"basic_auth_users:\n  alice: {hashed('right', 12)}\n  bob: {hashed('his', 12)}\n"
+    exporter = run_exporter("--demo", "--web.config.file", str(write(text)))
+    port = int(exporter.url.rpartition(":")[2])
+    over = threading.Event()
+    statuses: list[int] = []
+    guessers = [
+        threading.Thread(target=keep_guessing, args=(port, f"127.0.1.{one}", over, statuses))
+        for one in range(1, 46)
+        for _ in range(2)
+    ]
+    for guesser in guessers:
+        guesser.start()
+    try:
+        eventually(lambda: 401 in statuses and 429 in statuses, "a flood")
+        for pair in (("alice", "right"), ("bob", "his")):
+            began = time.monotonic()
+            assert get(f"{exporter.url}/metrics", auth=pair).status_code == 200
+            assert time.monotonic() - began < 8  # a scrape's usual timeout is 10 s
+        assert set(statuses) == {401, 429}
+    finally:
+        over.set()
+        exporter.stop()  # those who wait for an answer are told so
+        for guesser in guessers:
+            guesser.join(10)
 
 
 # --- the documentation -------------------------------------------------------------------------

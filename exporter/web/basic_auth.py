@@ -1,7 +1,7 @@
 """Passwords against their bcrypt hashes, without a scrape that waits for an attacker.
 
 bcrypt is slow on purpose. So a right password is remembered, as a keyed digest in memory, and
-others are checked one at a time, those of clients that ask least often first.
+others are checked one at a time, those of clients that have asked least often first.
 """
 
 from __future__ import annotations

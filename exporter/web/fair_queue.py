@@ -15,32 +15,42 @@ from exporter.threads import in_thread
 MOST_WAITING = 64
 MOST_WAITING_OF_A_CLIENT = 2
 MEMORY = 60.0
-"""Seconds for which it is remembered how often each client has asked."""
+"""Seconds after which it is forgotten how often clients have asked."""
 MOST_CLIENTS = 10_000
 """That are remembered."""
+WRONG_PASSWORD = 1000
+"""As how many requests one counts."""
 
 _IPV6_NETWORK = 64
 """Bits of an IPv6 address that name a network, all of whose addresses one client can have."""
 
 
 class BusyError(Exception):
-    """The check is not made: there are too many of clients that have asked less often."""
+    """The check is not made: too many come before it."""
 
 
 class _Waiting(NamedTuple):
-    asked: int
-    newest_first: int
+    number: int
     client: str
     call: Callable[[], bool]
     result: asyncio.Future[bool]
 
+    def end(self, outcome: bool | Exception) -> None:
+        """Give it to whoever waits, if anybody still does."""
+        if self.result.done():
+            return
+        if isinstance(outcome, Exception):
+            self.result.set_exception(outcome)
+        else:
+            self.result.set_result(outcome)
+
 
 class FairQueue:
-    """Runs the check of the client that has asked least often; for one event loop.
+    """Checks passwords, first those of clients that have asked least often; for one event loop.
 
-    Of clients that have asked equally often the newest comes first, since the others may be many.
-    So a client that asks now and then waits for the check under way and little else, however many
-    others ask all the time.
+    How often is counted at the moment of the choice: who floods falls behind with whatever of his
+    waits already, and who has sent a wrong password falls far behind. A right password wipes that
+    out. Of clients that are equal the newest comes first, since the older ones may be very many.
 
     Args:
         clock: monotonic seconds.
@@ -54,53 +64,54 @@ class FairQueue:
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def run(self, address: str, call: Callable[[], bool]) -> bool:
-        """What the call returns, or raises.
+    async def run(self, address: str, check: Callable[[], bool]) -> bool:
+        """What the check returns, or raises.
 
         Args:
             address: of the client; empty where it has none.
-            call: may block.
+            check: whether a password is right; may block.
 
         Raises:
-            BusyError: others come first.
+            BusyError: too many come first.
         """
         client = client_of(address)
+        self._count(client)
+        if sum(one.client == client for one in self._waiting) >= MOST_WAITING_OF_A_CLIENT:
+            raise BusyError
         result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        number = next(self._numbers)
-        self._waiting.append(_Waiting(self._count(client), -number, client, call, result))
-        self._drop([one for one in self._waiting if one.client == client], MOST_WAITING_OF_A_CLIENT)
-        self._drop(self._waiting, MOST_WAITING)
+        self._waiting.append(_Waiting(next(self._numbers), client, check, result))
+        if len(self._waiting) > MOST_WAITING:
+            self._take(max).end(BusyError())
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
         return await result
 
-    def _count(self, client: str) -> int:
-        """How often it has asked lately, this time included."""
+    def _count(self, client: str) -> None:
         now = self._clock()
         if now >= self._forget_at or len(self._asked) >= MOST_CLIENTS:
             self._forget_at = now + MEMORY
             self._asked.clear()
         self._asked[client] += 1
-        return self._asked[client]
 
-    def _drop(self, some: list[_Waiting], most: int) -> None:
-        if len(some) > most:
-            last = max(some)
-            self._waiting.remove(last)
-            last.result.set_exception(BusyError())
+    def _take(self, choose: Callable[..., _Waiting]) -> _Waiting:
+        """The first or the last that waits; it does so no longer."""
+        one = choose(self._waiting, key=lambda one: (self._asked[one.client], -one.number))
+        self._waiting.remove(one)
+        return one
 
     async def _work(self) -> None:
         while self._waiting:
-            first = min(self._waiting)
-            self._waiting.remove(first)
+            first = self._take(min)
+            outcome: bool | Exception
             try:
-                is_right = await in_thread(first.call, name="password")
+                outcome = await in_thread(first.call, name="password")
             except Exception as problem:  # noqa: BLE001 - raised where the result is awaited
-                if not first.result.done():
-                    first.result.set_exception(problem)
-            else:
-                if not first.result.done():
-                    first.result.set_result(is_right)
+                outcome = problem
+            if outcome is True:
+                del self._asked[first.client]
+            elif outcome is False:
+                self._asked[first.client] += WRONG_PASSWORD
+            first.end(outcome)
         self._worker = None
 
 
