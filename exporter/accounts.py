@@ -14,6 +14,7 @@ from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Share
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
 from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.cloudflare.quota import Quotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
 from exporter.inventory import build
@@ -95,7 +96,7 @@ class Accounts:
         self._known = known
         self._offset = offset
         self._wall_clock = wall_clock
-        self._shared = Shared(asyncio.Semaphore(most_requests), known.strike)
+        self._shared = Shared(asyncio.Semaphore(most_requests), known.strike, Quotas())
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
         self.own = OwnMetrics(loaded=wall_clock())
@@ -196,6 +197,7 @@ class Accounts:
             telemetry,
             timeout=account.timeout,
             cache_ttl=account.cache_ttl,
+            quota_is_short=lambda: client.quota_is_short,
             before=None if old is None else old.collector.observed,
             wall_clock=self._wall_clock,
         )

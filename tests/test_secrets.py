@@ -21,6 +21,7 @@ from exporter.cloudflare.client import Client, Endpoint, Shared
 from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
 from exporter.cloudflare.fetch import Fetcher, Route
 from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.quota import Quotas
 from exporter.deadline import Deadline
 from exporter.errors import ListingError
 from exporter.metrics.telemetry import Telemetry
@@ -227,7 +228,7 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
         reader,
         headers,
         HeaderAuth(sent),
-        Client(endpoint, headers, Pause(), telemetry, Shared(asyncio.Semaphore(), str)),
+        Client(endpoint, headers, Pause(), telemetry, Shared(asyncio.Semaphore(), str, Quotas())),
         Fetcher(1000, telemetry, Route(), str),
         accounts_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
     ]

@@ -16,6 +16,7 @@ from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, de
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
 from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.quota import Quotas
 from exporter.cloudflare.texts import Strike
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
@@ -65,10 +66,12 @@ class Shared(NamedTuple):
     Attributes:
         slots: requests that may be under way.
         strike: takes secrets out of a text.
+        quotas: of the users.
     """
 
     slots: asyncio.Semaphore
     strike: Strike
+    quotas: Quotas
 
 
 class Client:
@@ -94,7 +97,8 @@ class Client:
         self._headers = headers
         self._pause = pause
         self._observer = observer
-        self._slots, self._strike = shared
+        self._slots, self._strike, self._quotas = shared
+        self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
 
@@ -104,7 +108,7 @@ class Client:
         Raises:
             ListingError: the listing is not whole; the reason says why.
         """
-        auth = await self._auth()
+        auth = self._auth = await self._credentials()
         self._pause.check(auth)
 
         async def fetch(numbers: Sequence[int]) -> list[Page]:
@@ -119,13 +123,18 @@ class Client:
             raise
         return pages
 
+    @property
+    def quota_is_short(self) -> bool:
+        """Whether another listing now would be sooner than the API's quota allows for long."""
+        return self._quotas.is_short(self._auth)
+
     def close(self) -> None:
         """Close the kept connections; those in use follow when their request has ended."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()
 
-    async def _auth(self) -> HeaderAuth:
+    async def _credentials(self) -> HeaderAuth:
         try:
             return HeaderAuth(await self._headers())
         except SettingsError as problem:  # says which file, and nothing of what it holds
@@ -170,6 +179,7 @@ class Client:
         """Asks for a page and decodes it; blocks, so it is for a thread."""
         params = {"page": number, "per_page": self._endpoint.per_page}
         answer = fetcher.get(self._endpoint.url(what), params, deadline, auth)
+        self._quotas.note(auth, answer.headers)
         if answer.status != HTTP_OK:
             raise self._failure(answer)
         try:
