@@ -121,6 +121,9 @@ class Client:
         except ListingError as problem:
             self._pause.note(problem, auth)
             raise
+        finally:
+            for fetcher in self._idle:
+                fetcher.rest()
         return pages
 
     @property

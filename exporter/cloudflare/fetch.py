@@ -33,8 +33,9 @@ from exporter.logs import event
 LOG = logging.getLogger(__name__)
 
 USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
-PIECE = 1 << 20
-"""Bytes asked of the socket, or of the decompressor, at a time."""
+PIECE = 1 << 16
+"""Bytes asked of the socket, or of the decompressor, at a time: as much as a processor's cache
+holds, and as little as the allocator uses again without asking the system for it."""
 
 MOST_MEMBERS = 64
 """Of one gzip body. The format allows any number, at 20 bytes each; servers send one."""
@@ -46,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         status: the HTTP status.
         headers: with case-insensitive names.
-        body: after decompression.
+        body: after decompression; only until the next request of the same fetcher.
     """
 
     status: int
@@ -102,6 +103,7 @@ class Fetcher:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._is_whole = True
+        self._body = bytearray()
 
     @property
     def reusable(self) -> bool:
@@ -115,6 +117,10 @@ class Fetcher:
     def interrupt(self) -> None:
         """End the request under way, from another thread; the fetcher is of no use afterwards."""
         self._in_flight.interrupt()
+
+    def rest(self) -> None:
+        """Keep the connection, and no memory for answers."""
+        self._body = bytearray()
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -169,14 +175,19 @@ class Fetcher:
             allow_redirects=False,
         ) as response:
             seen.code, seen.headers = str(response.status_code), response.headers
-            body = bytearray()
-            for piece in self._pieces(response, deadline):
-                body += piece
-                seen.size = len(body)
-                if seen.size > self._max_bytes:
-                    limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
-                    raise _invalid(f"it is larger than {limit}")
-            return Answer(response.status_code, response.headers, body)
+            self._read_body(response, deadline, seen)
+            return Answer(response.status_code, response.headers, self._body)
+
+    def _read_body(self, response: requests.Response, deadline: Deadline, seen: _Seen) -> None:
+        """Read it over the one before: fresh memory for each page costs more than its decoding."""
+        body = self._body
+        for piece in self._pieces(response, deadline):
+            start, seen.size = seen.size, seen.size + len(piece)
+            if seen.size > self._max_bytes:
+                limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
+                raise _invalid(f"it is larger than {limit}")
+            body[start : seen.size] = piece
+        del body[seen.size :]
 
     def _pieces(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
         """The decompressed body in pieces of bounded size."""
