@@ -18,7 +18,7 @@ from exporter.cloudflare.quota import Quotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
 from exporter.inventory import build
-from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.own import OwnMetrics
@@ -158,7 +158,7 @@ class Accounts:
         """
         wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
         registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
-        return render(wanted, Filtered(registries, names), form)
+        return render(wanted, merged(registries, names), form)
 
     def stop(self, grace: float) -> None:
         """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
