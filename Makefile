@@ -28,8 +28,9 @@ CODE := exporter tests scripts/reference.py scripts/manifests.py \
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs soak bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the verbs
@@ -55,6 +56,9 @@ dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ anew from mixin/
 
 docs: $(VENV)/.dev ## write the generated tables of the documentation anew
 	$(BIN)/python scripts/reference.py
+
+soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
+	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
 
 bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for two minutes of it
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

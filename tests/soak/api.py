@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 import socket
 import struct
@@ -24,13 +25,13 @@ HUNG = 4.0
 """Seconds: longer than the exporter waits."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Committed:
-    """A fault that happened: when it began and when nothing of it can be felt any more."""
+    """A fault that happened: when it began and when the API was well again; monotonic seconds."""
 
     name: str
     began: float
-    over: float
+    over: float = math.inf
 
 
 class Refused(Exception):  # noqa: N818 - a credential, not an error of this program
@@ -112,10 +113,15 @@ class Api:
             with self._lock:
                 self._at_once[account.name] -= 1
 
-    def remember(self, account: Account, name: str, began: float, felt: float) -> None:
-        """A fault was committed, and is over but for what follows of it."""
-        with self._lock:
-            self.faults[account.name].append(Committed(name, began, time.monotonic() + felt))
+    @contextmanager
+    def remembered(self, account: Account, name: str, began: float, felt: float) -> Iterator[None]:
+        """While a fault is committed; ``felt`` are seconds for which it goes on afterwards."""
+        committed = Committed(name, began)
+        self.faults[account.name].append(committed)
+        try:
+            yield
+        finally:
+            committed.over = time.monotonic() + felt
 
 
 class _Server(ThreadingHTTPServer):
@@ -150,10 +156,9 @@ class Request(BaseHTTPRequestHandler):
                 self.say(listed(page))
                 return
             name, fault = chosen
-            # Known before it is felt: the end is set once it is over.
-            self.owner.remember(account, name, began, HUNG + fault.felt)
             self.close_connection = True
-            fault.commit(self, page)
+            with self.owner.remembered(account, name, began, fault.felt):
+                fault.commit(self, page)
 
     def _page(self, account: Account, number: int) -> list[dict[str, Any]]:
         start = (number - 1) * PER_PAGE

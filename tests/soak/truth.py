@@ -37,6 +37,7 @@ ACCOUNTS = {
         Account("shaky", "0" * 31 + "2", None, 0.3),
         Account("broken", "0" * 31 + "3", None, 0.9),
         Account("paged", "0" * 31 + "4", 12, 0.1),
+        Account("rare", "0" * 31 + "6", None, 0.01),
         Account("guest", "0" * 31 + "5", None, 0.2),
     )
 }
