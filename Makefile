@@ -56,6 +56,7 @@ dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ anew from mixin/
 
 docs: $(VENV)/.dev ## write the generated tables of the documentation anew
 	$(BIN)/python scripts/reference.py
+	cd tests && ../$(BIN)/python -m faultmatrix
 
 soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
