@@ -162,11 +162,13 @@ def _announce(settings: Settings, server: Server) -> None:
     event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
     for notice in settings.notices:
         event(LOG, logging.WARNING, notice)
-    for url in server.urls:
-        event(LOG, logging.INFO, "listening", url=url if url.startswith("unix:") else url + path)
-    if settings.demo and server.urls[0].startswith("http"):
-        page = f"{server.urls[0]}{settings.route_prefix}/"
-        write(sys.stdout.buffer, _welcome(page, server.urls[0] + path))
+    for endpoint in server.endpoints:
+        url = endpoint.url + path if endpoint.url else None
+        event(LOG, logging.INFO, "listening", address=endpoint.address, url=url)
+    if settings.demo and server.url:
+        write(
+            sys.stdout.buffer, _welcome(f"{server.url}{settings.route_prefix}/", server.url + path)
+        )
 
 
 def _welcome(page: str, metrics: str) -> str:

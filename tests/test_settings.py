@@ -207,6 +207,7 @@ def test_a_switch_takes_the_usual_words_from_the_environment(text: str, value: b
         ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
         ("exporter.example.com:65535", ListenAddress("exporter.example.com", 65535)),
         ("[::]:10180", ListenAddress("::", 10180)),
+        ("[fe80::1%eth0.5]:10180", ListenAddress("fe80::1%eth0.5", 10180)),
         ("unix:/run/exporter.sock", ListenAddress(path="/run/exporter.sock")),
     ],
 )
@@ -327,6 +328,27 @@ FLAG_MISTAKES = [
     (
         ["--web.listen-address=[nope]:1"],
         "--web.listen-address: '[nope]' is not an IPv6 address in brackets",
+    ),
+    (
+        ["--web.listen-address=[fe80::1]:1"],
+        (
+            "--web.listen-address: '[fe80::1]' needs the name of an interface, such as "
+            "[fe80::1%eth0]"
+        ),
+    ),
+    (
+        ["--web.listen-address=[fe80::1%a b]:1"],
+        (
+            "--web.listen-address: '[fe80::1%a b]' needs the name of an interface, such as "
+            "[fe80::1%eth0]"
+        ),
+    ),
+    (
+        ["--web.listen-address=[::1%lo]:1"],
+        (
+            "--web.listen-address: '[::1%lo]' is no link-local address; leave out the % and what "
+            "follows"
+        ),
     ),
     (
         ["--web.listen-address=http://localhost:1"],

@@ -85,7 +85,7 @@ def test_all_addresses_are_served_and_the_socket_file_goes_with_the_process(
         "--web.listen-address=127.0.0.1:0",
         "--web.listen-address=localhost:0",
     )
-    child.logged(f"url=unix:{re.escape(str(path))}$")
+    child.logged(f"msg=listening address=unix:{re.escape(str(path))}$")
     ports = eventually(
         lambda: (found := re.findall(r"url=http://127\.0\.0\.1:(\d+)/", child.log))[1:] and found,
         "two ports",

@@ -709,6 +709,32 @@ def test_a_name_that_cannot_be_understood_lets_nobody_in_and_does_not_hide_anoth
     assert caplog.records == []
 
 
+UNREADABLE_NAMES = {
+    "name that is no UTF-8": b"\x82\x02\xff\xfe",
+    "mail that is no UTF-8": b"\x81\x02\xff\xfe",
+    "URI that is no UTF-8": b"\x86\x02\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("rule", ["", "  client_allowed_sans: [scraper.example.com]\n"])
+@pytest.mark.parametrize("name", UNREADABLE_NAMES.values(), ids=UNREADABLE_NAMES.keys())
+def test_a_certificate_that_cannot_be_read_lets_nobody_in_and_holds_no_connection(
+    write: Callable[[str], Path], name: bytes, rule: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "exporter")
+    with site(Source(), web_config=write(MTLS + rule)) as served:
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                connection = held.enter_context(
+                    handshake(served.port, client_named(name, GOOD))  # TLS 1.3: done on this side
+                )
+                with suppress(OSError):
+                    assert connection.recv(1) == b""  # well before any time-out
+        assert served.ask(context=trusting(AUTHORITY, CLIENT))[0] == 200
+    assert [one.levelno for one in caplog.records] == [logging.DEBUG] * 3
+    assert "certificate that cannot be read" in str(vars(caplog.records[0]))
+
+
 # --- headers, rates and users ------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ _BYTES = {"": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 _SIZE = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}")
+_INTERFACE = re.compile(r"[A-Za-z0-9._@:-]{1,15}")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
 
 
@@ -123,7 +124,7 @@ def path(text: str) -> str:
 
 
 def listen_address(text: str) -> ListenAddress:
-    """``host:port``, ``:port``, ``[::1]:port`` or ``unix:/path``."""
+    """``host:port``, ``:port``, ``[::1]:port``, ``[fe80::1%eth0]:port`` or ``unix:/path``."""
     if text.startswith("unix:"):
         return _unix(text)
     if "://" in text or "/" in text:
@@ -147,15 +148,28 @@ def _unix(text: str) -> ListenAddress:
 
 def _host(text: str) -> str:
     if text.startswith("[") and text.endswith("]"):
-        try:
-            return str(ipaddress.IPv6Address(text[1:-1]))
-        except ValueError:
-            raise ValueError(f"{shown(text)} is not an IPv6 address in brackets") from None
+        return _ipv6(text)
     if ":" in text:
         raise ValueError(f"{shown(text)} has colons; put an IPv6 address in brackets: [::1]:10180")
     if text and not is_host(text):
         raise ValueError(f"{shown(text)} is not a host; leave it out to listen on all interfaces")
     return text
+
+
+def _ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text[1:-1])
+    except ValueError:
+        raise ValueError(f"{shown(text)} is not an IPv6 address in brackets") from None
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)  # which a socket of IPv6 alone cannot be bound to
+    if not address.is_link_local and address.scope_id:
+        raise ValueError(
+            f"{shown(text)} is no link-local address; leave out the % and what follows"
+        )
+    if address.is_link_local and not _INTERFACE.fullmatch(address.scope_id or ""):
+        raise ValueError(f"{shown(text)} needs the name of an interface, such as [fe80::1%eth0]")
+    return str(address)
 
 
 def telemetry_path(text: str) -> str:

@@ -168,7 +168,7 @@ class App:
             # The server's patience at its end is over: the client hears so before it hangs up.
             response = plain(503, "shutting down")
         except Exception as error:  # noqa: BLE001 - a bug must not take the other scrapes down
-            event(LOGGER, logging.ERROR, "request failed", path=request.path, exc_info=error)
+            event(LOGGER, logging.ERROR, "request failed", path=request.path[:200], exc_info=error)
             response = _INTERNAL_ERROR
         head_only = request.method == "HEAD"
         await self._outgoing.send(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.web.crowd import Crowd
+from exporter.web.faults import client_fault
 from exporter.web.tls import Tls
 
 _HANDSHAKE = 0x16
@@ -66,11 +67,12 @@ class Door(asyncio.Protocol):
         self._doors.add(self)
         # Bytes that the peer does not take stay in sight of the HTTP protocol's deadline.
         transport.set_write_buffer_limits(high=0)
-        self._alarm = asyncio.get_running_loop().call_later(self._timeout, transport.abort)
+        self._alarm = asyncio.get_running_loop().call_later(self._timeout, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """Begin to shake hands; what comes next goes to the encryption."""
         if data[0] != _HANDSHAKE:
+            self._say("no TLS")
             self._transport.write(_NOT_TLS)
             self._transport.close()
             return
@@ -105,18 +107,27 @@ class Door(asyncio.Protocol):
         )
 
     def _handshake_ended(self, ended: asyncio.Future[None]) -> None:
-        if not ended.cancelled():
-            ended.exception()  # a peer's failure is nobody's concern here
         self._leave()
+        problem = None if ended.cancelled() else ended.exception()
+        if problem is not None:
+            self._say(f"TLS handshake: {str(problem) or type(problem).__name__}")
 
     def _hand_over(self, encrypted: asyncio.Transport) -> None:
         self._leave()
         if not self._tls.admits(encrypted.get_extra_info("peercert")):
+            self._say("TLS: a certificate with none of the names in client_allowed_sans")
             encrypted.abort()
             return
         http = self._http()
         encrypted.set_protocol(http)
         http.connection_made(encrypted)
+
+    def _give_up(self) -> None:
+        self._say("no TLS handshake in time")
+        self._transport.abort()
+
+    def _say(self, error: str) -> None:
+        client_fault(self._transport.get_extra_info("peername"), error)
 
     def _leave(self) -> None:
         self._alarm.cancel()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web.crowd import Crowd
 from exporter.web.door import Door
+from exporter.web.faults import client_fault
+from exporter.web.http1 import Connection
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -62,6 +65,7 @@ class BoundedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = Connection(self._refuse)
         self._crowd = config.crowd
         self._head_timeout = config.head_timeout
         self._stall_timeout = config.stall_timeout
@@ -128,20 +132,52 @@ class BoundedProtocol(H11Protocol):
             self._sending = None
 
     def _watch_request(self) -> None:
-        begun = self.cycle is not None  # not before a request, whatever uvicorn's annotation says
-        if begun and not self.cycle.response_complete:
+        if self._is_answering():
             self._crowd.work(self)
         else:
             self._crowd.wait(self)
         if self.transport.is_closing() or not self._is_peers_turn():
             self._unwatch_request()
         elif self._reading is None:
-            self._reading = self.loop.call_later(self._head_timeout, self.transport.abort)
+            self._reading = self.loop.call_later(self._head_timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        client_fault(self.client, "no whole request in time")
+        self.transport.abort()
 
     def _unwatch_request(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def _should_upgrade(self) -> bool:
+        """Whether to speak another protocol: never, and a server may pass such a wish over."""
+        return False
+
+    def _refuse(self, problem: h11.RemoteProtocolError) -> None:
+        """Close on a client that does not speak HTTP, with an answer where there is none yet."""
+        if self.transport.is_closing():
+            return
+        client_fault(self.client, problem)
+        if self._is_answering():  # what the application still sends is dropped
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            self._send_refusal(problem.error_status_hint)
+        self.transport.close()
+
+    def _send_refusal(self, status: int) -> None:
+        head = h11.Response(
+            status_code=status,
+            reason=HTTPStatus(status).phrase.encode(),
+            headers=[("Connection", "close"), ("Content-Length", "0")],
+        )
+        for event in (head, h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+
+    def _is_answering(self) -> bool:
+        begun = self.cycle is not None  # not before a request, whatever uvicorn's annotation says
+        return begun and not self.cycle.response_complete
 
     def _is_peers_turn(self) -> bool:
         """Whether the peer has begun something that it has to end.

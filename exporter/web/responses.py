@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
@@ -73,6 +74,9 @@ class Response(msgspec.Struct, frozen=True):
         piece = next(pieces, b"")
         for following in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+            # Others take a turn, and a client that has gone is noticed: asyncio warns of each
+            # piece that is written to it.
+            await asyncio.sleep(0)
             piece = following
         await send({"type": "http.response.body", "body": piece, "more_body": False})
 

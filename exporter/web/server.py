@@ -13,7 +13,7 @@ import uvicorn
 from exporter.logs import event
 from exporter.web.crowd import MOST_CONNECTIONS, Crowd
 from exporter.web.protocol import BoundedConfig, first_protocol
-from exporter.web.sockets import BACKLOG, bind, hurried, url_of
+from exporter.web.sockets import BACKLOG, bind, endpoint_of, hurried
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Server:
         most_connections: open at the same time, handshakes included.
         tls: what a new connection is encrypted with; must return at once.
         notifier: is told when the server is ready, alive and stopping.
+
+    Attributes:
+        endpoints: where it listens, in the order of the sockets.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Server:
     ) -> None:
         self._sockets = [hurried(one) for one in sockets]
         scheme = "http" if tls() is None else "https"
-        self.urls = tuple(url_of(one, scheme) for one in self._sockets)
+        self.endpoints = tuple(endpoint_of(one, scheme) for one in self._sockets)
         config = BoundedConfig(
             app,
             interface="asgi3",
@@ -88,7 +91,7 @@ class Server:
     @property
     def url(self) -> str:
         """Where a client on this machine reaches the server, without a slash at the end."""
-        return self.urls[0]
+        return self.endpoints[0].url
 
     def run(self) -> None:
         """Serve until `stop`, or in the main thread until SIGTERM or SIGINT; then return.

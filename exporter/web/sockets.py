@@ -6,9 +6,10 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from exporter.errors import SettingsError
 from exporter.settings import ListenAddress
@@ -18,7 +19,7 @@ SOCKET_MODE = 0o660
 """Of a unix socket: the exporter's user and group may connect."""
 
 _FLAG = "--web.listen-address"
-_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - see url_of
+_ALL_IPV4, _ALL = "0.0.0.0", "::"  # noqa: S104 - recognized, not bound to
 _CAUSES = {
     errno.EADDRINUSE: "is in use already; stop the other program, or choose another port",
     errno.EACCES: "may not be opened by this user; choose a port from 1024 on",
@@ -26,7 +27,20 @@ _CAUSES = {
 }
 
 
-def listen(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
+class Endpoint(NamedTuple):
+    """Where a socket listens.
+
+    Attributes:
+        address: as the kernel has it, such as ``[::]:10180`` for all interfaces.
+        url: where a client on this machine reaches it, without a slash at the end; empty for a
+            unix socket.
+    """
+
+    address: str
+    url: str
+
+
+def listen(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
     """A socket for each address, or none at all.
 
     Raises:
@@ -35,7 +49,8 @@ def listen(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     bound: list[socket.socket] = []
     try:
         for address in addresses:
-            bound.append(bind(address))  # noqa: PERF401 - those before a failure must be closed
+            one = bind(address, ipv6_only=_is_for_ipv6(address, addresses))
+            bound.append(one)  # noqa: PERF401 - those before a failure must be closed
     except SettingsError:
         for one in bound:
             one.close()
@@ -43,8 +58,18 @@ def listen(addresses: Iterable[ListenAddress]) -> list[socket.socket]:
     return bound
 
 
-def bind(address: ListenAddress) -> socket.socket:
-    """A listening socket; without a host on all interfaces, IPv6 included where there is any.
+def _is_for_ipv6(address: ListenAddress, addresses: Sequence[ListenAddress]) -> bool:
+    """Whether it is ``[::]``, with an IPv4 address of the same port beside it."""
+    beside = {one.host for one in addresses if one.port == address.port != 0 and one.host}
+    return address.host == _ALL and any(":" not in host for host in beside)
+
+
+def bind(address: ListenAddress, *, ipv6_only: bool = False) -> socket.socket:
+    """A listening socket; without a host or on ``[::]`` on all interfaces, of IPv4 and IPv6.
+
+    Args:
+        address: where.
+        ipv6_only: leave IPv4 to another socket on the same port.
 
     Raises:
         SettingsError: the address cannot be listened on; the text says why.
@@ -52,9 +77,16 @@ def bind(address: ListenAddress) -> socket.socket:
     try:
         if address.path:
             return _bind_path(address)
-        return _bind_host(address) if address.host else _bind_all(address.port)
+        if address.host in {"", _ALL} and not ipv6_only:
+            return _bind_all(address.port)
+        return _bind_host(address.host, address.port)
     except socket.gaierror:
-        raise SettingsError(f"{_FLAG}: {address} has a host that cannot be found") from None
+        what = (
+            "an interface that this machine does not have"
+            if "%" in address.host
+            else ("a host that cannot be found")
+        )
+        raise SettingsError(f"{_FLAG}: {address} has {what}") from None
     except OSError as error:
         known = {} if address.path else _CAUSES
         cause = (
@@ -74,21 +106,32 @@ def hurried(listening: socket.socket) -> socket.socket:
     return listening
 
 
-def url_of(listening: socket.socket, scheme: str) -> str:
-    """Where a client on this machine reaches it, without a slash at the end."""
+def endpoint_of(listening: socket.socket, scheme: str) -> Endpoint:
+    """Where it listens."""
+    name = listening.getsockname()
     if listening.family == socket.AF_UNIX:
-        return f"unix:{listening.getsockname()}"
-    host, port = listening.getsockname()[:2]
-    return f"{scheme}://{ListenAddress(_WILDCARDS.get(host, host), port)}"
+        path = os.fsdecode(name)
+        return Endpoint(f"unix:{path}".replace("\0", "@", 1), "")
+    host, port, *rest = name
+    zone = f"%{socket.if_indextoname(rest[1])}" if any(rest[1:]) else ""
+    address = ListenAddress(host + zone, port)
+    reached = ListenAddress(_local(listening, host) + zone.replace("%", "%25"), port)  # RFC 6874
+    return Endpoint(str(address), f"{scheme}://{reached}")
 
 
-def _bind_host(address: ListenAddress) -> socket.socket:
-    found = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+def _local(listening: socket.socket, host: str) -> str:
+    """The host, or loopback where it stands for all interfaces."""
+    if host == _ALL and listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        return "::1"
+    return "127.0.0.1" if host in {_ALL, _ALL_IPV4} else host
+
+
+def _bind_host(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     # A name with both kinds of address means IPv4 to most clients, as it does to Go's net.Listen.
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(where[:2], family=family, backlog=BACKLOG)
+    # All of it: the address of a link has its interface at the end.
+    return socket.create_server(where, family=family, backlog=BACKLOG)
 
 
 def _bind_all(port: int) -> socket.socket:

@@ -44,6 +44,21 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
         return any(_plain(kind, name) in self.allowed_names for kind, name in names)
 
 
+class _Encryption(ssl.SSLObject):
+    """An encrypted connection whose peer's certificate may hold anything."""
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """As the base class has it.
+
+        Raises:
+            ssl.SSLError: it cannot be read, such as for a name that is no UTF-8.
+        """
+        try:
+            return super().getpeercert(binary_form)
+        except ValueError as problem:
+            raise ssl.SSLError(f"a certificate that cannot be read: {problem}") from None
+
+
 Complain = Callable[[str, str], SettingsError]
 """Makes an error of a key and of what is wrong with it."""
 
@@ -64,6 +79,7 @@ def build(
         SettingsError: something cannot be used or done.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Encryption
     context.set_alpn_protocols(["http/1.1"])
     _set_versions(context, section, complain)
     _set_ciphers(context, section, complain)
