@@ -212,6 +212,6 @@ def _verdict(settings: Settings) -> str:
     what = settings.config_file or ("the demo" if settings.demo else "the environment")
     verdict = f"{what} is valid: {number} account{'' if number == 1 else 's'}\n"
     if settings.web_config_file:
-        web_config_file(settings.web_config_file).close()
+        web_config_file(settings.web_config_file)
         verdict += f"{settings.web_config_file} is valid\n"
     return verdict

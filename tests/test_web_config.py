@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -117,7 +118,7 @@ VALID_FOR_NEWER_PROMTOOLS = {
 @pytest.mark.parametrize("text", (VALID | VALID_FOR_NEWER_PROMTOOLS).values(),
                          ids=(VALID | VALID_FOR_NEWER_PROMTOOLS).keys())  # fmt: skip
 def test_a_valid_file_is_taken(write: Callable[[str], Path], text: str) -> None:
-    WebConfigFile(str(write(text))).close()
+    WebConfigFile(str(write(text)))
 
 
 @pytest.mark.parametrize("text", VALID.values(), ids=VALID.keys())
@@ -467,7 +468,6 @@ def test_a_file_that_is_half_written_lets_nobody_in(
     tls, guard = web.tls(), web.guard()
     write(after)
     assert (web.tls(), web.guard()) == (tls, guard)
-    web.close()
     (record,) = caplog.records
     assert f"{key}: is gone or weaker, which takes a restart; put it back" in str(vars(record))
 
@@ -489,7 +489,7 @@ def test_a_list_of_authorities_may_have_names_in_any_language(
     write: Callable[[str], Path], home: Path
 ) -> None:
     (home / "ca.pem").write_bytes("# Autorit\u00e9\n".encode() + AUTHORITY.cert_pem.bytes())
-    WebConfigFile(str(write(MTLS))).close()
+    WebConfigFile(str(write(MTLS)))
     (home / "ca.pem").write_bytes("\u00e9".encode())
     with pytest.raises(SettingsError, match="holds no certificates in PEM"):
         WebConfigFile(str(write(MTLS)))
@@ -522,7 +522,6 @@ def test_files_that_do_not_change_are_parsed_once_however_the_clock_is_set(
     while time.monotonic() < over:
         assert web.tls() is tls
         assert web.guard() is guard
-    web.close()
     assert len(parsed) == 1
 
 
@@ -536,7 +535,6 @@ def test_a_change_that_no_time_of_the_file_shows_is_seen_a_second_later(
     write("rate_limit: {interval: 1h, burst: 4}\n")
     assert web.guard() is guard
     eventually(lambda: web.guard() is not guard, "the new configuration", within=5)
-    web.close()
 
 
 def test_files_that_could_not_be_opened_for_a_while_are_used_as_soon_as_they_can(
@@ -558,7 +556,6 @@ def test_files_that_could_not_be_opened_for_a_while_are_used_as_soon_as_they_can
     (error,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert "too many open files" in str(vars(error))
     eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
-    web.close()
 
 
 def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
@@ -588,7 +585,6 @@ def test_a_fault_that_nobody_foresaw_is_logged_once_and_may_pass(
     assert "load_cert_chain" in whole
     assert HASH not in whole
     eventually(lambda: web.tls() is not tls, "the new configuration", within=5)
-    web.close()
 
 
 PIECES = (
@@ -632,7 +628,6 @@ def test_whatever_the_file_becomes_nothing_is_raised_and_one_line_is_logged(
     file.with_name("new.yml").rename(file)
     for _ in range(3):
         after = web.tls(), web.guard()
-    web.close()
     (record,) = caplog.records
     said = str(vars(record)["fields"])
     if record.levelno >= logging.ERROR:
@@ -880,6 +875,38 @@ def test_a_flood_of_wrong_passwords_does_not_stop_scrapes(write: Callable[[str],
             flooder.join(10)
     assert set(statuses) == {401, 429}
     assert statistics.median(took) < 1
+
+
+def test_the_first_right_password_gets_in_through_wrong_ones_from_many_addresses(
+    write: Callable[[str], Path],
+) -> None:
+    text = f"basic_auth_users:\n  prometheus: {hashed('right', 10)}\n"  # some 0.05 s a check
+    over = threading.Event()
+    statuses: list[int] = []
+
+    def flood(port: int, address: str) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            with contextlib.closing(
+                http.client.HTTPConnection("127.0.0.1", port, 30, (address, 0))
+            ) as connection:
+                wrong = basic("prometheus", f"{address} {number}")
+                connection.request("GET", "/metrics", headers=wrong)
+                statuses.append(connection.getresponse().status)
+
+    with site(Source(), web_config=write(text)) as served, ThreadPoolExecutor(60) as pool:
+        flooders = [pool.submit(flood, served.port, f"127.0.0.{one}") for one in range(2, 62)]
+        eventually(lambda: len(statuses) > 20, "a flood")
+        began = time.monotonic()
+        status = served.ask(headers=basic("prometheus", "right"))[0]
+        took = time.monotonic() - began
+        over.set()
+        for flooder in flooders:
+            flooder.result(30)
+    assert status == 200
+    assert took < 2
+    assert set(statuses) <= {401, 429}
 
 
 # --- the documentation -------------------------------------------------------------------------

@@ -119,8 +119,6 @@ def site(
     finally:
         running.stop()
         ended.result(15)
-        if web:
-            web.close()
 
 
 def write_chain(leaf: trustme.LeafCert, home: Path) -> None:

@@ -1,7 +1,7 @@
 """Passwords against their bcrypt hashes, without a scrape that waits for an attacker.
 
 bcrypt is slow on purpose. So a right password is remembered, as a keyed digest in memory, and
-others are checked one at a time in a thread of their own, a few for each client.
+others are checked one at a time in a thread, those of clients that ask least often first.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import enum
 import hashlib
 import hmac
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import Executor
+from functools import partial
+
+from exporter.web.fair_queue import BusyError, FairQueue
 
 LONGEST_PASSWORD = 72
 """Bytes of a password that bcrypt looks at; whoever made the hash cut it there too."""
 
 MOST_REMEMBERED = 1024
-MOST_CHECKS = 64
-"""Checks that wait or run at the same time."""
-MOST_CHECKS_OF_A_CLIENT = 2
 
 
 class Verdict(enum.Enum):
@@ -38,17 +37,15 @@ class Passwords:
     """Knows users; for one event loop.
 
     Args:
-        users: hashes by name, at least one.
-        thread: runs one check at a time.
+        users: bcrypt hashes by name, at least one.
     """
 
-    def __init__(self, users: Mapping[str, str], thread: Executor) -> None:
+    def __init__(self, users: Mapping[str, str]) -> None:
         self._hashes = {name.encode(): hashed.encode() for name, hashed in users.items()}
-        self._thread = thread
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._checks: dict[bytes, asyncio.Future[bool]] = {}
-        self._checks_of: Counter[str] = Counter()
+        self._checks: dict[bytes, asyncio.Task[bool]] = {}
+        self._queue: FairQueue[bool] = FairQueue()
 
     async def verdict(self, authorization: str, client: str) -> Verdict:
         """Judge the header of a request; a client is known by its address."""
@@ -61,26 +58,17 @@ class Passwords:
             return Verdict.RIGHT
         check = self._checks.get(digest)
         if check is None:
-            if self._is_busy(client):
-                return Verdict.BUSY
-            self._checks_of[client] += 1
-            check = asyncio.ensure_future(self._check(digest, client, *said))
+            check = asyncio.create_task(self._check(digest, client, *said))
             self._checks[digest] = check
-        return Verdict.RIGHT if await asyncio.shield(check) else Verdict.WRONG
-
-    def _is_busy(self, client: str) -> bool:
-        return (
-            self._checks_of[client] >= MOST_CHECKS_OF_A_CLIENT
-            or self._checks_of.total() >= MOST_CHECKS
-        )
+        try:
+            return Verdict.RIGHT if await asyncio.shield(check) else Verdict.WRONG
+        except BusyError:
+            return Verdict.BUSY
 
     async def _check(self, digest: bytes, client: str, user: bytes, password: bytes) -> bool:
         try:
-            is_right = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._compare, user, password
-            )
+            is_right = await self._queue.run(client, partial(self._compare, user, password))
         finally:
-            self._checks_of -= Counter([client])
             del self._checks[digest]
         if is_right:
             self._right[digest] = None

@@ -50,7 +50,7 @@ def listen(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
     try:
         for address in addresses:
             one = bind(address, ipv6_only=_is_for_ipv6(address, addresses))
-            bound.append(one)  # noqa: PERF401 - those before a failure must be closed
+            bound.append(one)
     except SettingsError:
         for one in bound:
             one.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -78,7 +77,6 @@ class WebConfigFile:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="password")
         self._files = WatchedFiles()
         with foreseen("the web configuration"):
             self._config = _read(name, self._files)
@@ -98,10 +96,6 @@ class WebConfigFile:
         """Who judges a request that begins now; never raises, as `tls`."""
         self._refresh()
         return self._guard
-
-    def close(self) -> None:
-        """Let the thread that checks passwords end."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _refresh(self) -> None:
         if not self._files.changed():
@@ -153,7 +147,7 @@ class WebConfigFile:
     def _new_guard(self, config: WebConfig, before: WebConfig | None) -> Guard:
         """The guard of the configuration; what did not change keeps what it remembers."""
         if before is None or before.users != config.users:
-            self._passwords = Passwords(config.users, self._thread) if config.users else None
+            self._passwords = Passwords(config.users) if config.users else None
         if before is None or (before.interval, before.burst) != (config.interval, config.burst):
             self._bucket = TokenBucket(config.interval, config.burst) if config.interval else None
         return Guard(self._passwords, self._bucket, config.headers)

@@ -23,7 +23,8 @@ SCRAPERS, LEAVERS = 8, 2
 MOST_THREADS, MOST_FILES, MOST_GROWTH = 40, 120, 80
 """Bounds of the exporter: threads, descriptors, and MiB beyond its memory after the start."""
 
-BOTH = (("patient", "1s", "1s"), ("hasty", "1s", "700ms"))
+PATIENT, HASTY = "4s", "1s"
+"""Intervals and timeouts of the two Prometheus servers: one can wait for every listing."""
 
 
 @dataclass
@@ -112,7 +113,7 @@ def soak(home: Path, seconds: float, seed: int, prometheus: str | None) -> Resul
             over.set()
         result.problems += [repr(one.exception()) for one in running if one.exception()]
         result.problems += api.complaints
-        result.problems += [problem for one in servers for problem in _stored(one)]
+        result.problems += [problem for one in servers[:1] for problem in _stored(one)]
         for server in servers:
             server.stop()
         status = exporter.stop()
@@ -128,16 +129,16 @@ def soak(home: Path, seconds: float, seed: int, prometheus: str | None) -> Resul
 def _servers(
     home: Path, exporter: RunningExporter, program: str | None, cleanup: ExitStack
 ) -> Iterator[Prometheus]:
-    for name, interval, timeout in BOTH if program else ():
-        folder = home / name
+    for interval in (PATIENT, HASTY) if program else ():
+        folder = home / interval
         folder.mkdir()
         target = exporter.url.removeprefix("http://")
-        job = f"scrape_interval: {interval}, scrape_timeout: {timeout}"
+        job = f"scrape_interval: {interval}, scrape_timeout: {interval}"
         server = Prometheus(
             str(program),
             folder,
             "scrape_configs:\n"
-            f"  - {{job_name: {name}, {job}, static_configs: [{{targets: ['{target}']}}]}}\n",
+            f"  - {{job_name: soak, {job}, static_configs: [{{targets: ['{target}']}}]}}\n",
         )
         cleanup.callback(server.kill)
         server.await_ready()
