@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -245,6 +246,59 @@ def test_only_a_post_reloads_and_only_where_that_is_enabled(
     assert (got, body.decode()) == (status, f"{text}\n")
     assert headers.get("allow") == ("POST" if status == 405 else None)
     assert bool(control.problems) is (status != 200)
+
+
+BEHIND_PROXY = "https://monitoring.example.com/mcp"
+FROM: dict[str, tuple[dict[str, str], str, int]] = {
+    "a program": ({}, "", 200),
+    "its own page": ({"Sec-Fetch-Site": "same-origin", "Origin": "http://x:80"}, "", 200),
+    "the address bar": ({"Sec-Fetch-Site": "none"}, "", 200),
+    "another site": ({"Sec-Fetch-Site": "cross-site"}, "", 403),
+    "a neighbor of the same site": ({"Sec-Fetch-Site": "same-site"}, "", 403),
+    "another origin": ({"Origin": "http://evil.example.com"}, "", 403),
+    "another port": ({"Origin": "http://x:81", "Host": "x:80"}, "", 403),
+    "another scheme": ({"Origin": "ftp://x", "Host": "x"}, "", 403),
+    "a sandbox": ({"Origin": "null"}, "", 403),
+    "its own origin": ({"Origin": "http://x:10180", "Host": "x:10180"}, "", 200),
+    "its own origin behind a proxy": (
+        {"Origin": "https://monitoring.example.com", "Host": "10.0.0.7:10180"},
+        BEHIND_PROXY,
+        200,
+    ),
+    "another scheme than the proxy's": (
+        {"Origin": "http://monitoring.example.com", "Host": "10.0.0.7:10180"},
+        BEHIND_PROXY,
+        403,
+    ),
+}
+
+
+@pytest.mark.parametrize(("headers", "external", "status"), FROM.values(), ids=FROM)
+def test_a_page_of_another_origin_does_not_reload(
+    headers: dict[str, str], external: str, status: int
+) -> None:
+    control = Configuration(None)
+    reached = Site(external_url=external)
+    with site(Source(), control=control, lifecycle=True, site=reached) as served:
+        got, _, body = served.ask("/-/reload", "POST", headers=headers)
+    assert got == status
+    assert bool(control.problems) is (status != 200)
+    assert (b"another origin" in body) is (status == 403)
+
+
+def test_abandoned_requests_for_the_configuration_do_not_hold_up_a_reload(
+    run_exporter: RunExporter, simulator: Simulator
+) -> None:
+    exporter = run_exporter("--web.enable-lifecycle", env=simulator.environment())
+    port = int(exporter.url.rsplit(":", 1)[1])
+    for _ in range(600):
+        with socket.create_connection(("127.0.0.1", port), 10) as peer:
+            peer.sendall(b"GET /config HTTP/1.1\r\nHost: x\r\n\r\n")
+    began = time.monotonic()
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.post(f"{exporter.url}/-/reload", timeout=30).status_code == 200
+    assert time.monotonic() - began < 5
 
 
 def test_a_reload_that_fails_is_a_500_with_the_one_line_that_says_why() -> None:
