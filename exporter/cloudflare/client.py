@@ -60,6 +60,33 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.base_url}/accounts/{self.account_id}/access/ai-controls/mcp/{what}"
 
 
+class Kept:
+    """Fetchers that wait for their client's next request, the latest ones of all clients.
+
+    Args:
+        most: how many; each has an open connection.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fetchers: dict[Fetcher, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._fetchers)
+
+    def add(self, fetcher: Fetcher) -> None:
+        """Keep it; the one that has waited longest may be closed for it."""
+        self._fetchers[fetcher] = None
+        if len(self._fetchers) > self._most:
+            oldest = next(iter(self._fetchers))
+            del self._fetchers[oldest]
+            oldest.close()
+
+    def take(self, fetcher: Fetcher) -> None:
+        """It is in use, or closed."""
+        self._fetchers.pop(fetcher, None)
+
+
 class Shared(NamedTuple):
     """What all clients of a program share.
 
@@ -67,11 +94,13 @@ class Shared(NamedTuple):
         slots: requests that may be under way.
         strike: takes secrets out of a text.
         quotas: of the users.
+        kept: connections that wait.
     """
 
     slots: asyncio.Semaphore
     strike: Strike
     quotas: Quotas
+    kept: Kept
 
 
 class Client:
@@ -97,7 +126,7 @@ class Client:
         self._headers = headers
         self._pause = pause
         self._observer = observer
-        self._slots, self._strike, self._quotas = shared
+        self._slots, self._strike, self._quotas, self._kept = shared
         self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
@@ -135,7 +164,9 @@ class Client:
         """Close the kept connections; those in use follow when their request has ended."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close()
+            fetcher = self._idle.pop()
+            self._kept.take(fetcher)
+            fetcher.close()
 
     async def _credentials(self) -> HeaderAuth:
         try:
@@ -159,6 +190,7 @@ class Client:
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         async with self._slots:
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
+            self._kept.take(fetcher)
             fetcher.begin()
             try:
                 return await in_thread(
@@ -169,6 +201,7 @@ class Client:
             finally:
                 if fetcher.reusable and not self._closed:
                     self._idle.append(fetcher)
+                    self._kept.add(fetcher)
                 else:
                     fetcher.close()
 

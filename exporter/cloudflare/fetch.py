@@ -7,6 +7,7 @@ import http.client
 import logging
 import os
 import re
+import resource
 import socket
 import ssl
 import time
@@ -293,9 +294,6 @@ _HINT_REFUSED = (
     "nothing listens at that address and port, or a firewall rejects it; check "
     "CLOUDFLARE_BASE_URL and the proxy's URL"
 )
-_HINT_DESCRIPTORS = (
-    "the limit of open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
-)
 _HINT_PROXY_LOGIN = "check the user and the password in the proxy's URL"
 
 
@@ -309,7 +307,7 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return timed_out()
     if _no_descriptor_left(errors):
-        return _connection("too many open files", _HINT_DESCRIPTORS)
+        return _connection("too many open files", _hint_descriptors())
     for error in errors:
         found = _named(error)
         if found is not None:
@@ -317,6 +315,13 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     if any(isinstance(one, HTTPError | http.client.HTTPException) for one in errors):
         return _connection("the answer is not HTTP, or was cut off", None)
     return ListingError.internal(problem)
+
+
+def _hint_descriptors() -> str:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"the limit of {limit} open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
+    )
 
 
 def _connection(cause: str, hint: str | None) -> ListingError:
