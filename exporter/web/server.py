@@ -88,7 +88,7 @@ class Server:
         config.stall_timeout = stall_timeout
         config.crowd = Crowd(most_connections)
         config.tls = tls
-        self._server = _Uvicorn(config, on_stop, notifier or Notifier({}, 0))
+        self._server = _Uvicorn(config, self._sockets, on_stop, notifier or Notifier({}, 0))
 
     @property
     def url(self) -> str:
@@ -113,14 +113,23 @@ class Server:
 
 class _Uvicorn(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, on_stop: Callable[[], None], notifier: Notifier
+        self,
+        config: uvicorn.Config,
+        listening: Sequence[socket.socket],
+        on_stop: Callable[[], None],
+        notifier: Notifier,
     ) -> None:
         super().__init__(config)
+        self._listening = listening
         self._on_stop = on_stop
         self._notifier = notifier
 
     async def main_loop(self) -> None:
         """Serve, and say so."""
+        for one in self._listening:
+            # asyncio has set it to what it accepts at once. More may wait with the kernel, where
+            # they cost no descriptor: else they are turned away, and try again after a second.
+            one.listen(BACKLOG)
         self._notifier.ready()
         beating = asyncio.create_task(self._beat())
         try:
