@@ -18,18 +18,24 @@ import pytest
 from exporter.descriptors import RESERVE, share_out
 from exporter.simulator.server import Simulator
 from processes import Child, bare_environment, eventually, get
-from rawserver import RawServer, answer, listing, portal, sends
+from rawserver import RawServer, listing, portal
 from watching import samples, value
 from webserver import Source, done, site
 
 
 class LimitedExporter(Child):
-    """An exporter that may open so many files, and no more by its own doing."""
+    """An exporter whose limit of open files is this, once it has raised it from half of it."""
 
     def __init__(self, home: Path, limit: int, *flags: str, env: dict[str, str]) -> None:
         command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
         super().__init__(
-            ["/bin/bash", "-c", f'ulimit -n {limit} && exec "$@"', "limited", *command],
+            [
+                "/bin/bash",
+                "-c",
+                f'ulimit -n {limit} && ulimit -Sn {limit // 2} && exec "$@"',
+                "limited",
+                *command,
+            ],
             home / "exporter.log",
             {**bare_environment(home), **env},
         )
@@ -117,8 +123,17 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
     assert 'msg="open files" limit=200 connections=84' in exporter.log
 
 
+def kept_alive(peer: socket.socket, _: str) -> None:
+    """Answers one request after the other on the same connection."""
+    body = listing([portal("a")])
+    while True:
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        if not peer.recv(65536):
+            return
+
+
 def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
-    with RawServer(sends(answer(listing([portal("a")])))) as api:
+    with RawServer(kept_alive) as api:
         accounts = [
             {
                 "name": f"a{number}",
