@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ import pytest
 from exporter.settings import load
 from exporter.simulator.server import Simulator
 from processes import ROOT, RunningExporter, bare_environment, eventually, get
-from rawserver import RawServer, answer, listing, portal
+from rawserver import RawServer, answer, bomb, listing, portal
 from watching import ACCOUNT_ID, TOKEN, accounts_for, accounts_of, failures, scrape, value
 
 WHOLE = answer(listing([portal("a")]))
@@ -31,12 +30,6 @@ OTHER_ID = "f" * 32
 def redirect(location: bytes, status: bytes = b"302 Found") -> bytes:
     head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\nLocation: "
     return head + location + b"\r\n\r\n"
-
-
-def bomb(mebibytes: int) -> bytes:
-    packer = zlib.compressobj(9, wbits=31)
-    block = b" " * (1 << 20)
-    return b"".join(packer.compress(block) for _ in range(mebibytes)) + packer.flush()
 
 
 ODD: dict[str, tuple[bytes, str]] = {
