@@ -258,6 +258,16 @@ def test_the_api_is_asked_again_when_retry_after_is_over() -> None:
     assert value(text, "cloudflare_mcp_portals") == 1
 
 
+def test_a_failed_listing_is_not_cached() -> None:
+    replies = [answer(refusal(7003), "404 Not Found"), answer(listing([portal("a")]))]
+    with RawServer(lambda peer, _: peer.sendall(replies.pop(0))) as api:
+        service = accounts_for(api.base_url, "--cache.ttl=600")
+        assert failures(scrape(service)) == {"not_found": 1}
+        assert value(scrape(service), "cloudflare_mcp_portals") == 1
+        assert value(scrape(service), "cloudflare_mcp_portals") == 1, "which is cached"
+        assert len(api.heads) == 2
+
+
 def test_a_wrong_token_does_not_hammer() -> None:
     with RawServer(sends(answer(refusal(10000), "403 Forbidden"))) as api:
         service = accounts_for(api.base_url)
