@@ -36,7 +36,7 @@ BaseUrl = Annotated[
 Timeout = Annotated[
     Annotated[float, Meta(gt=0, le=LONGEST_TIME)] | Annotated[str, Meta(pattern=DURATION)],
     _key(
-        "Longest time that a listing may take; a shorter time-out announced by Prometheus wins.",
+        "Longest time that a listing may take, whoever waits for it.",
         _TIME_RIGHT,
         examples=[9, "30s"],
     ),

@@ -128,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         external_url: where users reach the exporter, without a slash at the end; may be empty.
         max_requests: scrapes answered at the same time; 0 for no limit.
         systemd_socket: whether systemd hands over the sockets, in place of `listen_addresses`.
-        scrape_timeout_offset: seconds kept back from the time-out that Prometheus announces.
+        scrape_timeout_offset: seconds kept back from the timeout that Prometheus announces.
         once: whether to print one exposition and end.
         textfile: where `once` writes it; empty for standard output.
         check: whether to try each account and end.
