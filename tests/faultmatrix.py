@@ -28,10 +28,12 @@ LIMIT = 8 << 20
 """Bytes of a page, for all accounts."""
 
 AT_ONCE, RETRIED, TIMED_OUT = "at once", "after two retries, in about 1 s", "at `timeout`"
+PAGED = "after 500 pages, or at `timeout`"
 WHEN: Mapping[str, tuple[float, float]] = {
     AT_ONCE: (0.0, 2.0),
     RETRIED: (0.3, TIMEOUT),
     TIMED_OUT: (TIMEOUT - 0.1, TIMEOUT + 2.0),
+    PAGED: (0.0, 60.0),
 }
 """Seconds after which the scrape is answered, the lowest and the highest."""
 
@@ -284,7 +286,13 @@ FAULTS = (
         memory=SOME,
     ),
     Fault("Lists in lists without end", page(filled(b"["), GZIP), "invalid_response", memory=SOME),
-    Fault("Pages without end", answering(by_page(many)), "invalid_response", memory=SOME),
+    Fault(
+        "Pages without end",
+        answering(by_page(many), timeout="60"),
+        "invalid_response",
+        PAGED,
+        SOME,
+    ),
     Fault(
         "Fewer items than `total_count` says",
         page(listing([portal("a")], total_count=5)),
