@@ -24,7 +24,7 @@ from benchmarks.comparing import sample_count
 from benchmarks.processes import ROOT
 from exporter.cloudflare.decoding import decode_portals
 from exporter.inventory import build
-from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
@@ -36,7 +36,7 @@ from exporter.simulator.wire import DEMO_TOKEN, Request
 ACCOUNT = "0" * 32
 SERVERS = 50
 NOW = 1_767_229_200.0
-NOTHING = Filtered((), frozenset())
+NOTHING = ()
 
 
 class _Ready:

@@ -33,7 +33,7 @@ from exporter.cloudflare.records import PortalPage
 from exporter.deadline import Deadline
 from exporter.inventory import build
 from exporter.memory import return_large_blocks
-from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.scrape import Scrape
@@ -98,7 +98,7 @@ def _scrape(fetcher: Fetcher, auth: HeaderAuth, url: str, count: int) -> dict[st
         scrape = Scrape("0" * 32, "example", 1.0, time.time(), inventory=build(read))
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     with watch(RENDER):
-        made = render(families([scrape], time.time()), Filtered((), frozenset()), Format.TEXT)
+        made = render(families([scrape], time.time()), (), Format.TEXT)
         pieces = list(made)
     with watch(COMPRESS):
         for piece in pieces:

@@ -10,14 +10,15 @@ from functools import partial
 import msgspec
 from prometheus_client.registry import Collector
 
-from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Shared
+from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Kept, Shared
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
 from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.cloudflare.quota import Quotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
 from exporter.inventory import build
-from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.own import OwnMetrics
@@ -28,9 +29,6 @@ from exporter.redaction import KnownSecrets
 from exporter.scrape import Observed, Scrape
 from exporter.settings import Account, Credentials, Secret, SecretReader
 from exporter.threads import in_thread
-
-MOST_REQUESTS = 256
-"""Requests to the API under way at the same time, each with a thread that waits for the network."""
 
 
 class Scrapes(msgspec.Struct, frozen=True):
@@ -76,7 +74,8 @@ class Accounts:
         accounts: configured at the start.
         known: learns the secrets that files hold, and takes secrets out of the API's texts.
         offset: seconds kept back from the timeout that Prometheus announces, for the way back.
-        most_requests: to the API that may be under way at the same time.
+        most_requests: to the API that may be under way at the same time, each with a thread.
+        most_kept: connections to the API that wait for the next listing.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -89,13 +88,16 @@ class Accounts:
         known: KnownSecrets,
         *,
         offset: float = 0.5,
-        most_requests: int = MOST_REQUESTS,
+        most_requests: int = 256,
+        most_kept: int = 1024,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._known = known
         self._offset = offset
         self._wall_clock = wall_clock
-        self._shared = Shared(asyncio.Semaphore(most_requests), known.strike)
+        self._shared = Shared(
+            asyncio.Semaphore(most_requests), known.strike, Quotas(), Kept(most_kept)
+        )
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
         self.own = OwnMetrics(loaded=wall_clock())
@@ -157,7 +159,7 @@ class Accounts:
         """
         wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
         registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
-        return render(wanted, Filtered(registries, names), form)
+        return render(wanted, merged(registries, names), form)
 
     def stop(self, grace: float) -> None:
         """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
@@ -196,6 +198,7 @@ class Accounts:
             telemetry,
             timeout=account.timeout,
             cache_ttl=account.cache_ttl,
+            quota_is_short=lambda: client.quota_is_short,
             before=None if old is None else old.collector.observed,
             wall_clock=self._wall_clock,
         )

@@ -19,6 +19,7 @@ import msgspec
 from exporter import __version__
 from exporter.accounts import Accounts
 from exporter.commands import check, expose_once, write
+from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
 from exporter.memory import return_large_blocks
@@ -72,12 +73,20 @@ async def _run(
     load_again: Callable[[], Settings],
     environ: Mapping[str, str],
 ) -> int:
-    accounts = Accounts(settings.accounts, known, offset=settings.scrape_timeout_offset)
+    shares = share_out(raise_limit())
+    accounts = Accounts(
+        settings.accounts,
+        known,
+        offset=settings.scrape_timeout_offset,
+        most_requests=shares.requests,
+        most_kept=shares.kept,
+    )
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
         return await check(accounts, settings.check_format, sys.stdout.buffer)
-    await _serve(settings, accounts, Reloader(load_again, settings, accounts, known), environ)
+    reloader = Reloader(load_again, settings, accounts, known)
+    await _serve(settings, accounts, reloader, environ, shares)
     return 0
 
 
@@ -85,7 +94,11 @@ async def _run(
 
 
 async def _serve(
-    settings: Settings, accounts: Accounts, reloader: Reloader, environ: Mapping[str, str]
+    settings: Settings,
+    accounts: Accounts,
+    reloader: Reloader,
+    environ: Mapping[str, str],
+    shares: Shares,
 ) -> None:
     notifier = Notifier(environ, os.getpid())
     web = web_config_file(settings.web_config_file) if settings.web_config_file else None
@@ -105,6 +118,8 @@ async def _serve(
         on_stop=lambda: accounts.stop(GRACE),
         tls=web.tls if web else lambda: None,
         notifier=notifier,
+        most_connections=shares.connections,
+        backlog=shares.backlog,
     )
     _announce(settings, server)
     reloading = _reload_on_hangup(control.reload)

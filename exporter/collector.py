@@ -38,6 +38,10 @@ from exporter.scrape import Observed, Scrape
 
 LOG = logging.getLogger(__name__)
 
+LONGEST_SPARED = 15.0
+"""Seconds for which a listing serves further scrapes where the API's quota is short: no more than
+the shortest interval at which people scrape."""
+
 IMPATIENCE_LOGGED_EVERY = 600.0
 """Seconds between two lines about scrapes that could not wait for the listing."""
 
@@ -71,6 +75,7 @@ class AccountCollector:
         telemetry: counts what fails.
         timeout: seconds that a listing may take.
         cache_ttl: seconds from its start for which a whole listing serves further scrapes.
+        quota_is_short: whether another listing now would use the API's quota up.
         before: what the listings of a collector brought that this one replaces.
         wall_clock: Unix seconds.
     """
@@ -84,12 +89,14 @@ class AccountCollector:
         *,
         timeout: float = 9.0,
         cache_ttl: float = 0.0,
+        quota_is_short: Callable[[], bool] = lambda: False,
         before: Observed | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
         self._timeout = timeout
         self._cache_ttl = cache_ttl
+        self._quota_is_short = quota_is_short
         self._list_account = list_account
         self._wall_clock = wall_clock
         self._listing: _Listing | None = None
@@ -135,10 +142,16 @@ class AccountCollector:
             listing.limit.reschedule(min(soon, listing.limit.when() or soon))
 
     def _is_fresh(self, listing: _Listing) -> bool:
-        """Whether it brought a whole listing that is younger than the cache allows."""
-        if listing.age >= self._cache_ttl or listing.task.cancelled():
+        """Whether it may serve a further scrape.
+
+        A whole listing may that is younger than the cache allows, and any outcome for a moment
+        where the quota is short: to ask once more would cost everybody the API.
+        """
+        if listing.task.cancelled():
             return False
-        return listing.task.result().inventory is not None
+        if listing.age < LONGEST_SPARED and self._quota_is_short():
+            return True
+        return listing.age < self._cache_ttl and listing.task.result().inventory is not None
 
     def _start(self) -> _Listing:
         listing = _Listing(self._timeout)

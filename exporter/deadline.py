@@ -28,7 +28,7 @@ class Deadline:
     @property
     def expired(self) -> bool:
         """Whether no time is left."""
-        return self.remaining <= 0.0
+        return self._clock() >= self._moment
 
     def check(self) -> None:
         """Go on, unless no time is left.

@@ -75,6 +75,7 @@ def configure(
     if isinstance(target, io.TextIOWrapper):
         target.reconfigure(encoding="utf-8", errors="backslashreplace")
     handler = _Handler(target)
+    handler.addFilter(_Repeats())
     handler.setFormatter(LineFormatter(ENCODERS[log_format], secrets))
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _Handler)]:
@@ -83,6 +84,35 @@ def configure(
     root.setLevel(LEVELS[level])
     for name, lowest in _QUIET.items():
         logging.getLogger(name).setLevel(max(lowest, LEVELS[level]))
+
+
+class _Repeats(logging.Filter):
+    """Lets so many lines of one kind pass a minute, and says how many it left out.
+
+    Whatever goes wrong again and again must not fill a disk. Of ours there may be a line for each
+    of many accounts at the same time; a library has no such reason.
+    """
+
+    MINUTE = 60.0
+    OWN, OTHER = 1000, 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        kind = (record.name, str(record.msg))
+        most = self.OWN if record.name.partition(".")[0] == _OWN else self.OTHER
+        begin, count = self._seen.get(kind, (record.created, 0))
+        if not 0 <= record.created - begin < self.MINUTE:
+            if count > most:
+                setattr(record, _FIELDS, {**getattr(record, _FIELDS, {}), "left_out": count - most})
+            begin, count = record.created, 0
+        if len(self._seen) > self.OWN:
+            self._seen.clear()
+        self._seen[kind] = (begin, count + 1)
+        return count < most
 
 
 class _Handler(logging.StreamHandler[TextIO]):

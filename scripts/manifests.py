@@ -1,4 +1,4 @@
-"""Writes deploy/kubernetes/exporter.yaml anew from the chart: ``python scripts/manifests.py``."""
+"""Renders deploy/kubernetes/exporter.yaml from the chart: ``make manifests``."""
 
 from __future__ import annotations
 

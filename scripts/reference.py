@@ -1,4 +1,4 @@
-"""Writes the generated tables of the documentation anew: ``make docs``.
+"""Updates the generated tables of the documentation: ``make docs``.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
 under docs/; everything around it is written by hand. The JSON Schema of the configuration file is

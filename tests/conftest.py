@@ -55,8 +55,13 @@ def pytest_report_seed(config: pytest.Config) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take the longest first, so that no worker begins one when others end."""
-    slow = {item.path for item in items if REAL_PROGRAMS & set(getattr(item, "fixturenames", ()))}
+    slow = {item.path for item in items if _is_slow(item)}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    generates = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return generates or bool(REAL_PROGRAMS & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -127,3 +128,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
             return True
         time.sleep(0.01)
     return condition()
+
+
+def bomb(megabytes: int) -> bytes:
+    """Gzip of white space: a thousandth of its size on the wire. Its checksum is wrong."""
+    packer = zlib.compressobj(9, wbits=31)
+    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    # What follows a full flush stands for itself, so once compressed is enough.
+    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + block * megabytes + packer.flush()

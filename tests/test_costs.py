@@ -18,7 +18,7 @@ import pytest
 
 from exporter.cloudflare.decoding import Page, decode_portals
 from exporter.inventory import build
-from exporter.metrics.exposition import Filtered, render
+from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.scrape import Scrape
@@ -76,7 +76,7 @@ def scrape_of(pages: Iterable[Page]) -> Scrape:
 
 
 def exposition_of(scrape: Scrape, form: Format) -> Iterable[bytes]:
-    return render(families([scrape], NOW), Filtered((), frozenset()), form)
+    return render(families([scrape], NOW), (), form)
 
 
 def test_decoding_a_page_takes_no_memory_for_schemas() -> None:

@@ -364,7 +364,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
             status, headers, body = served.ask(path)
             assert time.monotonic() - began < 5
             assert (status, headers["content-type"]) == (503, "text/plain; charset=utf-8")
-            assert body == b"3 expositions are being rendered already, try again later\n"
+            assert body == b"3 expositions are being made already, try again later\n"
         for path in ("/-/healthy", "/-/ready", "/", "/sd"):
             assert served.ask(path)[0] == 200, path
         source.go_on.set()

@@ -7,7 +7,6 @@ import logging
 import resource
 import socket
 import time
-import zlib
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from exporter.errors import Reason
 from exporter.settings import load
-from rawserver import RawServer, answer, eventually, listing, portal, refusal, sends
+from rawserver import RawServer, answer, bomb, eventually, listing, portal, refusal, sends
 from watching import (
     TOKEN,
     accounts_for,
@@ -28,16 +27,6 @@ from watching import (
     scrape,
     value,
 )
-
-
-def bomb(megabytes: int) -> bytes:
-    """Gzip of white space: a thousandth of its size on the wire. Its checksum is wrong."""
-    packer = zlib.compressobj(9, wbits=31)
-    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
-    # What follows a full flush stands for itself, so once compressed is enough.
-    block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return head + block * megabytes + packer.flush()
-
 
 ANSWERS: dict[str, tuple[bytes, Reason]] = {
     "400 with code 10000": (answer(refusal(10000), "400 Bad Request"), Reason.AUTH),
@@ -267,6 +256,16 @@ def test_the_api_is_asked_again_when_retry_after_is_over() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.1)
     assert value(text, "cloudflare_mcp_portals") == 1
+
+
+def test_a_failed_listing_is_not_cached() -> None:
+    replies = [answer(refusal(7003), "404 Not Found"), answer(listing([portal("a")]))]
+    with RawServer(lambda peer, _: peer.sendall(replies.pop(0))) as api:
+        service = accounts_for(api.base_url, "--cache.ttl=600")
+        assert failures(scrape(service)) == {"not_found": 1}
+        assert value(scrape(service), "cloudflare_mcp_portals") == 1
+        assert value(scrape(service), "cloudflare_mcp_portals") == 1, "which is cached"
+        assert len(api.heads) == 2
 
 
 def test_a_wrong_token_does_not_hammer() -> None:

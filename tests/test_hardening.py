@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -206,23 +207,27 @@ def test_a_connection_too_many_takes_the_place_of_the_one_that_waited_longest() 
         assert not select.select(idle[1:], [], [], 0.1)[0]
 
 
-def test_a_scrape_under_way_keeps_its_place_and_who_comes_too_late_is_hung_up_on() -> None:
+def test_where_all_wait_for_their_answer_the_first_makes_room_and_the_others_get_theirs() -> None:
     source = Source()
     waiting: Future[bytes] = Future()
     source.next = lambda: waiting
     with site(source, server={"most_connections": 3}) as served, ExitStack() as cleanup:
         scrapes = [cleanup.enter_context(served.connect()) for _ in range(3)]
-        for scrape in scrapes:
+        for number, scrape in enumerate(scrapes, 1):
             scrape.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        eventually(lambda: len(source.begun) == 3, "three scrapes under way")
-        with served.connect() as late, suppress(ConnectionError):
-            assert late.recv(1) == b""
+            eventually(partial(has_begun, source, number), "a scrape under way")
+        assert served.ask("/-/healthy")[0] == 200
+        with suppress(ConnectionError):
+            assert scrapes[0].recv(1) == b""
         waiting.set_result(b"up 1\n")
-        for scrape in scrapes:
+        for scrape in scrapes[1:]:
             response = http.client.HTTPResponse(scrape)
             response.begin()
             assert response.read() == b"up 1\n"
-        assert served.ask("/-/healthy")[0] == 200
+
+
+def has_begun(source: Source, number: int) -> bool:
+    return len(source.begun) == number
 
 
 HELLO_OF_A_CLIENT = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "exporter"
 ALLOWED: dict[str, set[str]] = {
     "exporter": set(),
     "exporter.deadline": {"errors"},
+    "exporter.descriptors": {"errors", "logs"},
     "exporter.errors": set(),
     "exporter.logs": {"redaction"},
     "exporter.memory": set(),
@@ -43,8 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("accounts", "commands", "errors", "logs", "memory", "redaction", "reload", "settings"),
-        *("simulator", "web"),
+        *("accounts", "commands", "descriptors", "errors", "logs", "memory", "redaction"),
+        *("reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }

@@ -228,6 +228,24 @@ def test_the_level_is_the_lowest_that_is_logged(
     assert [line["level"] for line in lines.all] == expected
 
 
+@pytest.mark.parametrize(("name", "most"), [("exporter.test", 1000), ("asyncio", 10)])
+def test_a_line_that_repeats_is_written_so_often_a_minute_and_the_rest_is_counted(
+    log: Callable[..., Lines], name: str, most: int
+) -> None:
+    lines = log("logfmt")
+    logger = logging.getLogger(name)
+    for number in range(most + 500):
+        logger.warning("again: %d", number)
+    logger.warning("another")
+    assert [line["msg"] for line in lines.all[-2:]] == [f"again: {most - 1}", "another"]
+    assert len(lines.all) == most + 1
+    later = logger.makeRecord(name, logging.WARNING, __file__, 1, "again: %d", (0,), None)
+    later.created += 61
+    logger.handle(later)
+    assert lines.all[-1]["msg"] == "again: 0"
+    assert lines.all[-1]["left_out"] == "500"
+
+
 @pytest.mark.parametrize("name", ["charset_normalizer", "uvicorn.error", "asyncio", "requests"])
 def test_libraries_are_heard_from_warnings_on_even_at_debug_level(
     log: Callable[..., Lines], name: str

@@ -12,21 +12,23 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.parser import text_fd_to_metric_families
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from exporter.cloudflare.answers import failure
 from exporter.cloudflare.decoding import decode_portals, decode_servers
 from exporter.errors import Reason
 from exporter.inventory import build
-from exporter.metrics.exposition import render
+from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
+from exporter.metrics.rows import line
 from exporter.model import Inventory
 from exporter.scrape import Scrape
 from rawserver import RawServer, answer, sends
@@ -235,7 +237,7 @@ def expose(inventory: Inventory, form: Format = Format.TEXT) -> bytes:
         last_success=NOW,
         ratelimit_remaining=50.0,
     )
-    return b"".join(render(families([listed], NOW), CollectorRegistry(), form))
+    return b"".join(render(families([listed], NOW), (), form))
 
 
 def parsed(exposition: bytes, form: Format) -> list[Metric]:
@@ -317,6 +319,46 @@ def test_the_text_is_what_prometheus_client_writes_for_the_same_families(found: 
     openly = expose(inventory, Format.OPENMETRICS)
     assert text == text_of(Again(parsed(text, Format.TEXT)))
     again: bytes = openmetrics_of(Again(parsed(openly, Format.OPENMETRICS)))  # type: ignore[no-untyped-call]  # of prometheus_client
+    assert openly == again
+
+
+DECIMALS = st.builds(
+    lambda digits, power: digits * 10.0**power, st.integers(0, 999), st.integers(0, 12)
+)
+# Adding 0 makes -0.0 what it equals: nobody counts below zero.
+NUMBERS = (st.floats() | st.floats(1e8, 1e11) | DECIMALS).map(lambda number: number + 0.0)
+
+
+@settings(max_examples=1000)
+@given(NUMBERS)
+def test_a_number_is_written_as_prometheus_client_writes_it(number: float) -> None:
+    expected: str = floatToGoString(number)  # type: ignore[no-untyped-call]  # of prometheus_client
+    assert line("name", "", number) == f"name {expected}\n"
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(st.text(), st.floats(0.0, allow_nan=False), max_size=4),
+    st.dictionaries(st.text(), NUMBERS, max_size=4),
+    st.lists(st.floats(), max_size=4),
+)
+def test_what_prometheus_client_holds_is_written_as_it_writes_it(
+    counts: dict[str, float], values: dict[str, float], observed: list[float]
+) -> None:
+    registry = CollectorRegistry()
+    counter = Counter("counted", "Of one label.", ["label"], registry=registry)
+    gauge = Gauge("shown", "Of two labels.", ["b", "a"], registry=registry, unit="seconds")
+    histogram = Histogram("observed", "Without a label.", registry=registry)
+    for text, number in counts.items():
+        counter.labels(text).inc(number)
+    for text, number in values.items():
+        gauge.labels("x", text).set(number)
+    for number in observed:
+        histogram.observe(number)
+    metrics = list(merged((registry, CollectorRegistry()), frozenset()))
+    plainly, openly = (b"".join(render((), metrics, form)) for form in Format)
+    assert plainly == text_of(Again(metrics))
+    again: bytes = openmetrics_of(Again(metrics))  # type: ignore[no-untyped-call]  # of prometheus_client
     assert openly == again
 
 

@@ -17,10 +17,11 @@ import bcrypt
 import pytest
 import requests
 
-from exporter.cloudflare.client import Client, Endpoint, Shared
+from exporter.cloudflare.client import Client, Endpoint, Kept, Shared
 from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
 from exporter.cloudflare.fetch import Fetcher, Route
 from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.quota import Quotas
 from exporter.deadline import Deadline
 from exporter.errors import ListingError
 from exporter.metrics.telemetry import Telemetry
@@ -219,6 +220,7 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
     sent = submit(send()).result(5)
     telemetry = Telemetry(ACCOUNT_ID)
     endpoint = Endpoint(account.base_url, ACCOUNT_ID, 20, 4, 1000)
+    shared = Shared(asyncio.Semaphore(), str, Quotas(), Kept(1))
     holders: list[object] = [
         settings,
         account,
@@ -227,7 +229,7 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
         reader,
         headers,
         HeaderAuth(sent),
-        Client(endpoint, headers, Pause(), telemetry, Shared(asyncio.Semaphore(), str)),
+        Client(endpoint, headers, Pause(), telemetry, shared),
         Fetcher(1000, telemetry, Route(), str),
         accounts_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
     ]

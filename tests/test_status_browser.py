@@ -74,7 +74,11 @@ class Watched:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = require("chromium")
-    with sync_playwright() as playwright:
+    with ExitStack() as cleanup:
+        environment = cleanup.enter_context(pytest.MonkeyPatch.context())
+        # Playwright's own Node.js needs libatomic, which a minimal machine does not have.
+        environment.setenv("PLAYWRIGHT_NODEJS_PATH", require("node"))
+        playwright = cleanup.enter_context(sync_playwright())
         running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield running
         running.close()

@@ -542,6 +542,79 @@ def test_the_servers_of_a_portal_that_cannot_be_named_are_still_seen() -> None:
     assert [item.portal_id for item in inventory.attachments] == ["p"]
 
 
+@pytest.mark.parametrize(
+    ("member", "value"), [("code_mode", 5), ("created_at", {}), ("secure_web_gateway", "yes")]
+)
+def test_the_servers_of_a_portal_with_a_member_of_a_wrong_type_are_still_seen(
+    member: str, value: object
+) -> None:
+    inventory = read([{**portal("p", (server("a"), server("b"))), member: value}, portal("q")])
+    assert [one.portal.id for one in inventory.portals] == ["q"]
+    assert [(one.server.id, one.portals) for one in inventory.servers] == [("a", 1), ("b", 1)]
+    assert [skipped.kind for skipped in inventory.skipped] == ["portal"]
+
+
+def test_a_server_that_stands_twice_in_a_portal_is_in_it_once() -> None:
+    twice = (server("a"), server("a"))
+    named, unnamed = portal("p", twice), {**portal("p", twice), "id": None}
+    for listed, count in (([named], 1), ([unnamed], 1), ([named, {**unnamed}], 2)):
+        (found,) = read(listed).servers
+        assert found.portals == count
+
+
+def test_id_comes_before_server_id() -> None:
+    (found,) = read([portal("p", ({**server("a"), "server_id": "b"},))]).servers
+    assert found.server.id == "a"
+    odd = {**server("a"), "server_id": "b", "tools": 5}
+    (skipped,) = read([portal("p", (odd,))]).skipped
+    assert "server a" in skipped.where
+
+
+# --- two records of one object -----------------------------------------------------------------
+
+OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+ORDERS = [("a", "b"), ("b", "a")]
+"""Of the older and the newer record: their order decides nothing."""
+
+
+@pytest.mark.parametrize("member", ["last_synced", "last_successful_sync", "modified_at"])
+@pytest.mark.parametrize(("older", "newer"), ORDERS)
+def test_of_two_records_of_a_server_the_newer_one_counts(
+    member: str, older: str, newer: str
+) -> None:
+    records = [server(name=older, **{member: OLD}), server(name=newer, **{member: NEW})]
+    for listed in (records, records[::-1]):
+        inventory = read([portal("p", (listed[0],)), portal("q", (listed[1],))])
+        assert [one.server.name for one in inventory.servers] == [newer]
+
+
+@pytest.mark.parametrize(("older", "newer"), ORDERS)
+def test_of_two_records_of_a_portal_the_newer_one_counts(older: str, newer: str) -> None:
+    records = [
+        {**portal("p"), "name": older, "modified_at": OLD},
+        {**portal("p"), "name": newer, "modified_at": NEW},
+    ]
+    for listed in (records, records[::-1]):
+        assert [one.portal.name for one in read(listed).portals] == [newer]
+
+
+@pytest.mark.parametrize("member", ["last_synced", "last_successful_sync", "modified_at"])
+def test_of_two_records_of_an_attachment_the_newer_one_counts(member: str) -> None:
+    for hidden in (True, False):
+        older = server(default_disabled=not hidden, **{member: OLD})
+        newer = server(default_disabled=hidden, **{member: NEW})
+        for listed in ((older, newer), (newer, older)):
+            (found,) = read([portal("p", listed)]).attachments
+            assert found.default_disabled is hidden
+
+
+def test_of_two_overrides_of_a_tool_the_last_one_counts() -> None:
+    for last in (True, False):
+        overrides = [override("t", enabled=not last), override("t", enabled=last)]
+        found = read_attachment(tools=named("t"), updated_tools=overrides)
+        assert found.tools == Exposure(shown=int(last), orphaned=0)
+
+
 def test_server_id_stands_in_for_a_missing_id() -> None:
     record = server() | {"id": None, "server_id": "other-name"}
     inventory = read([portal("p", (record,))])

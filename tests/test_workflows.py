@@ -1,4 +1,4 @@
-"""The GitHub workflows: two linters, and the rules of the house."""
+"""The GitHub workflows: two linters, and the project's own rules."""
 
 from __future__ import annotations
 

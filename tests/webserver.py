@@ -101,14 +101,25 @@ class Site:
 
 @contextmanager
 def site(
-    source: Source, *, web_config: Path | None = None, server: Any = None, **options: Any
+    source: Source,
+    *,
+    web_config: Path | None = None,
+    server: Any = None,
+    send_buffer: int = 0,
+    **options: Any,
 ) -> Iterator[Site]:
-    """Serve it; ``server`` are options of the server, the rest those of the application."""
+    """Serve it; ``server`` are options of the server, the rest those of the application.
+
+    ``send_buffer`` are the bytes that the kernel takes for a reader, many on loopback.
+    """
     web = WebConfigFile(str(web_config)) if web_config else None
     app = App(source, guard=web.guard if web else lambda: OPEN, **options)
+    listening = bind(ListenAddress("127.0.0.1", 0))
+    if send_buffer:  # the connections that are accepted have it from here
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     running = Server(
         app,
-        [bind(ListenAddress("127.0.0.1", 0))],
+        [listening],
         tls=web.tls if web else lambda: None,
         grace=2,
         **(server or {}),

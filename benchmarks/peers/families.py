@@ -31,7 +31,7 @@ PER_PAGE = int(os.environ.get("PER_PAGE", "20"))
 
 REASONS = (
     *("auth", "not_found", "rate_limited", "timeout", "connection"),
-    *("upstream_5xx", "upstream_4xx", "api_error", "invalid_response", "incomplete"),
+    *("upstream_5xx", "upstream_4xx", "api_error", "invalid_response", "incomplete", "internal"),
 )
 AUTH_TYPES = ("oauth", "bearer", "unauthenticated")
 STATUSES = ("waiting", "ready", "stale", "error")

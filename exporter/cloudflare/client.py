@@ -16,6 +16,7 @@ from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, de
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
 from exporter.cloudflare.pause import Pause
+from exporter.cloudflare.quota import Quotas
 from exporter.cloudflare.texts import Strike
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
@@ -59,16 +60,47 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.base_url}/accounts/{self.account_id}/access/ai-controls/mcp/{what}"
 
 
+class Kept:
+    """Fetchers that wait for their client's next request, the latest ones of all clients.
+
+    Args:
+        most: how many; each has an open connection.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._fetchers: dict[Fetcher, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._fetchers)
+
+    def add(self, fetcher: Fetcher) -> None:
+        """Keep it; the one that has waited longest may be closed for it."""
+        self._fetchers[fetcher] = None
+        if len(self._fetchers) > self._most:
+            oldest = next(iter(self._fetchers))
+            del self._fetchers[oldest]
+            oldest.close()
+
+    def take(self, fetcher: Fetcher) -> None:
+        """It is in use, or closed."""
+        self._fetchers.pop(fetcher, None)
+
+
 class Shared(NamedTuple):
     """What all clients of a program share.
 
     Attributes:
         slots: requests that may be under way.
         strike: takes secrets out of a text.
+        quotas: of the users.
+        kept: connections that wait.
     """
 
     slots: asyncio.Semaphore
     strike: Strike
+    quotas: Quotas
+    kept: Kept
 
 
 class Client:
@@ -94,7 +126,8 @@ class Client:
         self._headers = headers
         self._pause = pause
         self._observer = observer
-        self._slots, self._strike = shared
+        self._slots, self._strike, self._quotas, self._kept = shared
+        self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
 
@@ -104,7 +137,7 @@ class Client:
         Raises:
             ListingError: the listing is not whole; the reason says why.
         """
-        auth = await self._auth()
+        auth = self._auth = await self._credentials()
         self._pause.check(auth)
 
         async def fetch(numbers: Sequence[int]) -> list[Page]:
@@ -117,15 +150,25 @@ class Client:
         except ListingError as problem:
             self._pause.note(problem, auth)
             raise
+        finally:
+            for fetcher in self._idle:
+                fetcher.rest()
         return pages
+
+    @property
+    def quota_is_short(self) -> bool:
+        """Whether another listing now would be sooner than the API's quota allows for long."""
+        return self._quotas.is_short(self._auth)
 
     def close(self) -> None:
         """Close the kept connections; those in use follow when their request has ended."""
         self._closed = True
         while self._idle:
-            self._idle.pop().close()
+            fetcher = self._idle.pop()
+            self._kept.take(fetcher)
+            fetcher.close()
 
-    async def _auth(self) -> HeaderAuth:
+    async def _credentials(self) -> HeaderAuth:
         try:
             return HeaderAuth(await self._headers())
         except SettingsError as problem:  # says which file, and nothing of what it holds
@@ -147,6 +190,7 @@ class Client:
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         async with self._slots:
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
+            self._kept.take(fetcher)
             fetcher.begin()
             try:
                 return await in_thread(
@@ -157,6 +201,7 @@ class Client:
             finally:
                 if fetcher.reusable and not self._closed:
                     self._idle.append(fetcher)
+                    self._kept.add(fetcher)
                 else:
                     fetcher.close()
 
@@ -170,6 +215,7 @@ class Client:
         """Asks for a page and decodes it; blocks, so it is for a thread."""
         params = {"page": number, "per_page": self._endpoint.per_page}
         answer = fetcher.get(self._endpoint.url(what), params, deadline, auth)
+        self._quotas.note(auth, answer.headers)
         if answer.status != HTTP_OK:
             raise self._failure(answer)
         try:

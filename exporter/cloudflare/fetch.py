@@ -7,6 +7,7 @@ import http.client
 import logging
 import os
 import re
+import resource
 import socket
 import ssl
 import time
@@ -33,8 +34,9 @@ from exporter.logs import event
 LOG = logging.getLogger(__name__)
 
 USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
-PIECE = 1 << 20
-"""Bytes asked of the socket, or of the decompressor, at a time."""
+PIECE = 1 << 16
+"""Bytes asked of the socket, or of the decompressor, at a time: as much as a processor's cache
+holds, and as little as the allocator uses again without asking the system for it."""
 
 MOST_MEMBERS = 64
 """Of one gzip body. The format allows any number, at 20 bytes each; servers send one."""
@@ -46,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         status: the HTTP status.
         headers: with case-insensitive names.
-        body: after decompression.
+        body: after decompression; only until the next request of the same fetcher.
     """
 
     status: int
@@ -102,6 +104,7 @@ class Fetcher:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._is_whole = True
+        self._body = bytearray()
 
     @property
     def reusable(self) -> bool:
@@ -115,6 +118,10 @@ class Fetcher:
     def interrupt(self) -> None:
         """End the request under way, from another thread; the fetcher is of no use afterwards."""
         self._in_flight.interrupt()
+
+    def rest(self) -> None:
+        """Keep the connection, and no memory for answers."""
+        self._body = bytearray()
 
     def close(self) -> None:
         """Close the kept connection."""
@@ -169,14 +176,19 @@ class Fetcher:
             allow_redirects=False,
         ) as response:
             seen.code, seen.headers = str(response.status_code), response.headers
-            body = bytearray()
-            for piece in self._pieces(response, deadline):
-                body += piece
-                seen.size = len(body)
-                if seen.size > self._max_bytes:
-                    limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
-                    raise _invalid(f"it is larger than {limit}")
-            return Answer(response.status_code, response.headers, body)
+            self._read_body(response, deadline, seen)
+            return Answer(response.status_code, response.headers, self._body)
+
+    def _read_body(self, response: requests.Response, deadline: Deadline, seen: _Seen) -> None:
+        """Read it over the one before: fresh memory for each page costs more than its decoding."""
+        body = self._body
+        for piece in self._pieces(response, deadline):
+            start, seen.size = seen.size, seen.size + len(piece)
+            if seen.size > self._max_bytes:
+                limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
+                raise _invalid(f"it is larger than {limit}")
+            body[start : seen.size] = piece
+        del body[seen.size :]
 
     def _pieces(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
         """The decompressed body in pieces of bounded size."""
@@ -282,9 +294,6 @@ _HINT_REFUSED = (
     "nothing listens at that address and port, or a firewall rejects it; check "
     "CLOUDFLARE_BASE_URL and the proxy's URL"
 )
-_HINT_DESCRIPTORS = (
-    "the limit of open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
-)
 _HINT_PROXY_LOGIN = "check the user and the password in the proxy's URL"
 
 
@@ -298,7 +307,7 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return timed_out()
     if _no_descriptor_left(errors):
-        return _connection("too many open files", _HINT_DESCRIPTORS)
+        return _connection("too many open files", _hint_descriptors())
     for error in errors:
         found = _named(error)
         if found is not None:
@@ -306,6 +315,13 @@ def _failure(problem: Exception, deadline: Deadline) -> ListingError:
     if any(isinstance(one, HTTPError | http.client.HTTPException) for one in errors):
         return _connection("the answer is not HTTP, or was cut off", None)
     return ListingError.internal(problem)
+
+
+def _hint_descriptors() -> str:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"the limit of {limit} open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
+    )
 
 
 def _connection(cause: str, hint: str | None) -> ListingError:

@@ -246,7 +246,7 @@ def _exposure(
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}
-    named = sum(name in decisive for name in names)
+    named = sum(map(decisive.__contains__, names))
     shown = named if hidden else len(names) - named
     return Exposure(shown=shown, orphaned=len(said.keys() - set(names)))
 

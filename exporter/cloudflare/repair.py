@@ -14,8 +14,8 @@ from typing import TypeVar
 T = TypeVar("T")
 Body = bytes | bytearray
 
-PIECE = 1 << 20
-"""Bytes looked at in one go: some milliseconds."""
+PIECE = 1 << 16
+"""Bytes looked at in one go: some milliseconds, and some megabytes of the matcher's own."""
 
 MOST_REPAIRS = 100_000
 """Faults in one body; with more it is not JSON at all."""
@@ -24,16 +24,18 @@ REPLACEMENT = rb"\ufffd"
 TOO_LARGE = b"1e999"
 """A number for which a decoder has no value either, in place of one that JSON has no form for."""
 
+# Nothing possessive or atomic: Python before 3.11.5 steps too far in such a group. These patterns
+# need linear time without it, since what ends a run cannot be a part of it.
 _WHOLE_CHARACTERS = re.compile(
-    rb"(?:[^\\]++|\\[^u]|\\u[^dD]|\\u[dD][0-7]"
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
+    rb"[^\\]*(?:\\(?:[^u]|u[^dD]|u[dD][0-7]"
+    rb"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})[^\\]*)*"
 )
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|[\s\S])"
 )
-_STRING = re.compile(rb'"(?:[^"\\]++|\\[\s\S])*+"')
-_NO_ODD_NUMBER = re.compile(rb'(?:[^"NI]++|"(?:[^"\\]++|\\[\s\S])*+")*+')
+_INSIDE_STRING = re.compile(rb'[^"\\]*(?:\\[\s\S][^"\\]*)*')
+_NO_ODD_NUMBER = re.compile(rb'[^"NI]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"NI]*)*')
 _ODD_NUMBER = re.compile(rb"NaN|Infinity")
 
 
@@ -134,11 +136,24 @@ def _odd_numbers(body: Body, check: Callable[[], None]) -> Iterator[tuple[int, i
     while place < len(body):
         check()
         end = _NO_ODD_NUMBER.match(body, place, place + PIECE).end()  # type: ignore[union-attr]  # may be empty, always matches
-        number = _ODD_NUMBER.match(body, end)
-        if number:
+        if number := _ODD_NUMBER.match(body, end):
             yield number.span()
-        passed = number or (_STRING.match(body, end) if body[end : end + 1] == b'"' else None)
-        place = passed.end() if passed else end + 1
+            place = number.end()
+        elif body[end : end + 1] == b'"':
+            place = _after_string(body, end + 1, check)
+        else:
+            place = end + 1
+
+
+def _after_string(body: Body, place: int, check: Callable[[], None]) -> int:
+    """Where a string ends that is longer than a piece; ``place`` is inside it."""
+    while place < len(body):
+        check()
+        end = _INSIDE_STRING.match(body, place, place + PIECE).end()  # type: ignore[union-attr]  # may be empty, always matches
+        if body[end : end + 1] == b'"':
+            return end + 1
+        place = max(end, place + 1)
+    return place
 
 
 def _at_most(most: int, places: Iterator[T]) -> Iterator[T]:

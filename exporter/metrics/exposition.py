@@ -1,35 +1,36 @@
 """Families as an exposition: what prometheus_client writes for them, byte for byte, and faster.
 
-The samples come as text (see `exporter.metrics.rows`). All that prometheus_client holds itself
-(counters, histograms, the process) it renders itself.
+The samples of accounts come as text (see `exporter.metrics.rows`). What prometheus_client holds
+itself (counters, histograms, the process) comes as its own objects and is written here too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.metrics_core import Metric as ClientMetric
-from prometheus_client.openmetrics.exposition import ALLOWUTF8
-from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 from prometheus_client.registry import Collector
 
 from exporter.metrics.catalogue import Metric
 from exporter.metrics.formats import Format
-from exporter.metrics.rows import Family
+from exporter.metrics.rows import Family, label, line
 
 
-def render(families: Iterable[Family], rest: Collector, form: Format) -> Iterator[bytes]:
+def render(
+    families: Iterable[Family], rest: Iterable[ClientMetric], form: Format
+) -> Iterator[bytes]:
     """One exposition, a family at a time: the text of a large account is never held whole.
 
     Args:
-        families: what the listings gave, rendered here.
-        rest: what prometheus_client holds, rendered by it after the families.
+        families: what the listings gave.
+        rest: counters, gauges and histograms of prometheus_client, which follow the families.
         form: text format 0.0.4 or OpenMetrics 1.0.0.
     """
     for family in families:
         yield "".join((_head(family.metric, form), *family.lines)).encode()
-    yield RENDERERS[form](rest)
+    yield "".join(_client_lines(metric, form) for metric in rest).encode()
+    if form is Format.OPENMETRICS:
+        yield b"# EOF\n"
 
 
 def _head(metric: Metric, form: Format) -> str:
@@ -40,46 +41,34 @@ def _head(metric: Metric, form: Format) -> str:
     return head
 
 
-def _openmetrics_of(rest: Collector) -> bytes:
-    # No name here needs an escape. Unless told that any may stand, prometheus_client looks at each
-    # letter of each name, which takes most of the time of a small scrape.
-    rendered: bytes = openmetrics_of(rest, escaping=ALLOWUTF8)  # type: ignore[no-untyped-call]
-    return rendered
+def _client_lines(metric: ClientMetric, form: Format) -> str:
+    is_text_counter = metric.type == "counter" and form is Format.TEXT
+    name = f"{metric.name}_total" if is_text_counter else metric.name
+    lines = [f"# HELP {name} {metric.documentation}\n# TYPE {name} {metric.type}\n"]
+    if form is Format.OPENMETRICS and metric.unit:
+        lines.append(f"# UNIT {name} {metric.unit}\n")
+    for sample in metric.samples:
+        labels = ",".join([label(*pair) for pair in sorted(sample.labels.items())])
+        lines.append(line(sample.name, labels, sample.value))
+    return "".join(lines)
 
 
-RENDERERS: dict[Format, Callable[[Collector], bytes]] = {
-    Format.TEXT: text_of,
-    Format.OPENMETRICS: _openmetrics_of,
-}
-
-
-class Filtered(Collector):
-    """The families of several registries, each once, those asked for alone.
+def merged(registries: Iterable[Collector], names: frozenset[str]) -> Iterator[ClientMetric]:
+    """The metrics of several registries, each once, without the times of creation.
 
     Args:
-        registries: each gives families; those of one name become one.
-        names: of families or of samples; empty for all.
+        registries: each gives metrics; those of one name become one.
+        names: of metrics or of samples that are wanted; empty for all.
     """
-
-    def __init__(self, registries: Iterable[Collector], names: frozenset[str]) -> None:
-        self._registries = tuple(registries)
-        self._names = names
-
-    def collect(self) -> Iterable[ClientMetric]:
-        """Called by prometheus_client's renderers."""
-        merged: dict[str, ClientMetric] = {}
-        for registry in self._registries:
-            for metric in registry.collect():
-                known = merged.get(metric.name)
-                if known is None:
-                    merged[metric.name] = metric
-                else:
-                    known.samples.extend(metric.samples)
-        for metric in merged.values():
-            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
-            if not self._names or self._names & _names(metric):
-                yield metric
-
-
-def _names(metric: ClientMetric) -> set[str]:
-    return {metric.name, *(sample.name for sample in metric.samples)}
+    found: dict[str, ClientMetric] = {}
+    for registry in registries:
+        for metric in registry.collect():
+            known = found.setdefault(metric.name, metric)
+            if known is not metric:
+                known.samples.extend(metric.samples)
+    for metric in found.values():
+        metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+        if not names or not names.isdisjoint(
+            {metric.name, *(sample.name for sample in metric.samples)}
+        ):
+            yield metric

@@ -63,10 +63,11 @@ def labelled(account: str, own: str, value: T) -> Labelled[T]:
 
 def listed(metric: Metric, rows: Iterable[Row]) -> Family:
     """A family of samples whose labels are text already."""
-    return Family(metric, [_line(metric.name, labels, value) for labels, value in rows])
+    return Family(metric, [line(metric.name, labels, value) for labels, value in rows])
 
 
-def _line(name: str, labels: str, value: float) -> str:
+def line(name: str, labels: str, value: float) -> str:
+    """One sample; ``labels`` may be empty."""
     number = NUMBERS.get(value) or go_string(value)
     return f"{name}{{{labels}}} {number}\n" if labels else f"{name} {number}\n"
 
@@ -131,7 +132,7 @@ def _split_lines(
     # metric.labels begins with account_id, then the object's own labels.
     before = name < metric.labels[1]
     return "".join(
-        _line(
+        line(
             metric.name,
             f'{account},{name}="{value}",{own}' if before else f'{account},{own},{name}="{value}"',
             number,

@@ -99,17 +99,15 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "--web.max-requests", "max_requests", parsers.whole_number(0, 10_000), "40", "NUMBER",
-        "Expositions rendered, or waiting to be, at the same time; 0 for no limit. Scrapes that "
-        "wait for a listing do not count.",
+        "Expositions made at the same time for scrapes that differ, 0 for no limit.",
     ),
     Flag(
         "--scrape.timeout", "timeout", parsers.seconds, "9", "SECONDS",
-        "Longest time that a listing may take. Each scrape waits for it as long as its own timeout "
-        "allows.",
+        "Longest time that a listing may take, whoever waits for it.",
     ),
     Flag(
         "--scrape.timeout-offset", "scrape_timeout_offset", parsers.seconds_or_zero, "0.5",
-        "SECONDS", "Time kept back from the timeout that Prometheus announces with a scrape.",
+        "SECONDS", "Time kept back from the timeout that Prometheus announces, for the way back.",
     ),
     Flag(
         "--api.per-page", "per_page", parsers.whole_number(1, 100), "20", "NUMBER",

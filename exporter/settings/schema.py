@@ -36,8 +36,7 @@ BaseUrl = Annotated[
 Timeout = Annotated[
     Annotated[float, Meta(gt=0, le=LONGEST_TIME)] | Annotated[str, Meta(pattern=DURATION)],
     _key(
-        "Longest time that a listing may take. Each scrape waits for it as long as its own timeout "
-        "allows.",
+        "Longest time that a listing may take, whoever waits for it.",
         _TIME_RIGHT,
         examples=[9, "30s"],
     ),

@@ -234,7 +234,7 @@ class App:
             if 0 < self._max_requests <= len(self._renderings):
                 return plain(
                     503,
-                    f"{self._max_requests} expositions are being rendered already, try again later",
+                    f"{self._max_requests} expositions are being made already, try again later",
                 )
             call = partial(self._render, outcome, form, gzip, names)
             rendering = asyncio.get_running_loop().create_task(self._rendered(call))

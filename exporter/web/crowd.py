@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
-MOST_CONNECTIONS = 512
-"""Well below the usual limit of 1024 file descriptors; each costs some 30 kB with TLS, and some
-200 kB more, beside its answer, while its peer is slow to read."""
+from exporter.logs import event
+
+LOGGER = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
@@ -17,44 +18,70 @@ class Connection(Protocol):
 
 
 class Crowd:
-    """Knows all connections, and those that wait for their peer's next request.
+    """Knows all connections, and what each waits for.
 
-    When there are too many, the one that has waited longest makes room for a new one: whoever
-    asks for something gets in, whoever only holds a connection loses it.
+    When there are too many, one makes room for the new one, so that whoever comes is heard: the
+    one that has waited longest for its peer's next request; where there is none, the one that
+    began first to wait for a slow reader; where there is none either, the one whose request came
+    first.
+
+    Args:
+        most: connections. Each costs some 30 kB with TLS, and some 200 kB more, beside its answer,
+            while its peer is slow to read.
     """
 
-    def __init__(self, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: dict[Connection, None] = {}
-        self._busy: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}
+        self._unread: dict[Connection, None] = {}
+        self._asking: dict[Connection, None] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._busy)
+        return len(self._idle) + len(self._unread) + len(self._asking)
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether a new connection may stay; it waits for its peer then."""
+    def admit(self, connection: Connection) -> None:
+        """A new connection, which waits for its peer; another one may be closed for it."""
         if len(self) >= self._most:
-            if not self._waiting:
-                return False
-            oldest = next(iter(self._waiting))
-            self.forget(oldest)
-            oldest.evict()
-        self._waiting[connection] = None
-        return True
+            self._make_room()
+        self._idle[connection] = None
 
     def wait(self, connection: Connection) -> None:
-        """It is the peer's turn again."""
-        if connection in self._busy:
-            self._busy.discard(connection)
-            self._waiting[connection] = None
+        """It is the peer's turn to ask."""
+        if connection not in self._idle and self._knows(connection):
+            self.forget(connection)
+            self._idle[connection] = None
 
     def work(self, connection: Connection) -> None:
         """A request of it is being answered."""
-        if connection in self._waiting:
-            del self._waiting[connection]
-            self._busy.add(connection)
+        if connection in self._idle:
+            del self._idle[connection]
+            self._asking[connection] = None
+
+    def owe(self, connection: Connection) -> None:
+        """Its peer does not take what is ready; until the answer is out it counts as slow."""
+        if connection in self._asking:
+            del self._asking[connection]
+            self._unread[connection] = None
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
-        self._waiting.pop(connection, None)
-        self._busy.discard(connection)
+        for some in (self._idle, self._unread, self._asking):
+            some.pop(connection, None)
+
+    def _knows(self, connection: Connection) -> bool:
+        return connection in self._unread or connection in self._asking
+
+    def _make_room(self) -> None:
+        kinds = (("idle", self._idle), ("slow reader", self._unread), ("waiting", self._asking))
+        kind, some = next((kind, some) for kind, some in kinds if some)
+        oldest = next(iter(some))
+        self.forget(oldest)
+        oldest.evict()
+        event(
+            LOGGER,
+            logging.DEBUG if kind == "idle" else logging.WARNING,
+            "connection closed to make room",
+            was=kind,
+            most=self._most,
+            hint="clients hold too many connections; see who they are, or keep them out",
+        )

@@ -61,9 +61,7 @@ class Door(asyncio.Protocol):
         """Wait for the first byte."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        if not self._crowd.admit(self):
-            transport.abort()
-            return
+        self._crowd.admit(self)
         self._doors.add(self)
         # Bytes that the peer does not take stay in sight of the HTTP protocol's deadline.
         transport.set_write_buffer_limits(high=0)

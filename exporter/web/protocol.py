@@ -75,9 +75,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        if not self._crowd.admit(self):
-            transport.abort()
-            return
+        self._crowd.admit(self)
         # With a limit of 0 any byte that the kernel does not take at once counts as a stall, so
         # that the last of them is watched too. asyncio's TLS would pause at no byte then.
         transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
@@ -118,6 +116,7 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait for the reader."""
         super().pause_writing()
+        self._crowd.owe(self)
         self._unwatch_reader()
         self._sending = self.loop.call_later(self._stall_timeout, self.transport.abort)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from exporter.logs import event
-from exporter.web.crowd import MOST_CONNECTIONS, Crowd
+from exporter.web.crowd import Crowd
 from exporter.web.protocol import BoundedConfig, first_protocol
 from exporter.web.sockets import BACKLOG, bind, endpoint_of, hurried
 from exporter.web.systemd import Notifier
@@ -44,6 +44,7 @@ class Server:
         head_timeout: seconds for a request's head to arrive.
         stall_timeout: seconds for a reader to take what we hand out at a time.
         most_connections: open at the same time, handshakes included.
+        backlog: of connections that are accepted at once, more than these for a moment.
         tls: what a new connection is encrypted with; must return at once.
         notifier: is told when the server is ready, alive and stopping.
 
@@ -60,7 +61,8 @@ class Server:
         grace: int = GRACE,
         head_timeout: float = BoundedConfig.head_timeout,
         stall_timeout: float = BoundedConfig.stall_timeout,
-        most_connections: int = MOST_CONNECTIONS,
+        most_connections: int = 512,
+        backlog: int = BACKLOG,
         tls: Callable[[], Tls | None] = lambda: None,
         notifier: Notifier | None = None,
     ) -> None:
@@ -77,7 +79,7 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=BACKLOG,
+            backlog=backlog,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=grace,
             workers=1,
@@ -86,7 +88,7 @@ class Server:
         config.stall_timeout = stall_timeout
         config.crowd = Crowd(most_connections)
         config.tls = tls
-        self._server = _Uvicorn(config, on_stop, notifier or Notifier({}, 0))
+        self._server = _Uvicorn(config, self._sockets, on_stop, notifier or Notifier({}, 0))
 
     @property
     def url(self) -> str:
@@ -111,14 +113,23 @@ class Server:
 
 class _Uvicorn(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, on_stop: Callable[[], None], notifier: Notifier
+        self,
+        config: uvicorn.Config,
+        listening: Sequence[socket.socket],
+        on_stop: Callable[[], None],
+        notifier: Notifier,
     ) -> None:
         super().__init__(config)
+        self._listening = listening
         self._on_stop = on_stop
         self._notifier = notifier
 
     async def main_loop(self) -> None:
         """Serve, and say so."""
+        for one in self._listening:
+            # asyncio has set it to what it accepts at once. More may wait with the kernel, where
+            # they cost no descriptor: else they are turned away, and try again after a second.
+            one.listen(BACKLOG)
         self._notifier.ready()
         beating = asyncio.create_task(self._beat())
         try:
