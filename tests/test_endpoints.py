@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import http.client
 import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -399,11 +400,26 @@ def test_scrapes_that_wait_for_a_listing_take_no_place() -> None:
 def test_sixty_scrapes_that_join_one_listing_are_all_answered(
     run_exporter: RunExporter, simulator: Simulator
 ) -> None:
-    simulator.latency = 1.5
-    exporter = run_exporter(env=simulator.environment())
-    with ThreadPoolExecutor(60) as askers:
-        asked = [askers.submit(get, f"{exporter.url}/metrics") for _ in range(60)]
-        texts = [one.result(30).text for one in asked]
+    all_asked = threading.Event()
+
+    def moment() -> float:
+        assert all_asked.wait(60)
+        return time.time()
+
+    simulator.clock = moment  # the API answers when all have asked
+    exporter = run_exporter("--scrape.timeout=60", env=simulator.environment())
+    address = exporter.url.removeprefix("http://")
+    scrapes = [http.client.HTTPConnection(address, timeout=60) for _ in range(60)]
+    for scrape in scrapes:
+        scrape.request("GET", "/metrics")
+    # Who answers a later connection has read what earlier ones sent.
+    assert [get(f"{exporter.url}/-/healthy").ok for _ in range(2)] == [True, True]
+    all_asked.set()
+    with ExitStack() as cleanup:
+        texts = []
+        for scrape in scrapes:
+            cleanup.callback(scrape.close)
+            texts.append(scrape.getresponse().read().decode())
     assert {value(text, "cloudflare_mcp_up") for text in texts} == {1}
     assert len(simulator.requests) == 1
 
