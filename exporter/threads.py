@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 
 async def in_thread(
-    call: Callable[[], T], *, name: str = "worker", interrupt: Callable[[], None] = lambda: None
+    call: Callable[[], T],
+    *,
+    name: str = "worker",
+    interrupt: Callable[[], None] = lambda: None,
+    daemon: bool = True,
 ) -> T:
     """The result of ``call``, which runs in a thread.
 
@@ -26,6 +30,7 @@ async def in_thread(
         name: of the thread.
         interrupt: called when this is cancelled, to end what ``call`` waits for. The thread is
             not waited for then; whatever it still brings is dropped.
+        daemon: False where the end of the program must wait for ``call``.
 
     Raises:
         Exception: what ``call`` raises.
@@ -48,7 +53,7 @@ async def in_thread(
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(deliver, results, problem)
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    threading.Thread(target=work, name=name, daemon=daemon).start()
     try:
         results, problem = await outcome
     except asyncio.CancelledError:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
+import bcrypt
 import pytest
 
 from exporter.web.fair_queue import (
@@ -16,6 +20,7 @@ from exporter.web.fair_queue import (
     FairQueue,
     client_of,
 )
+from processes import bare_environment
 from simulated import Clock
 
 
@@ -118,3 +123,35 @@ def test_how_often_clients_ask_is_forgotten_in_time_and_beyond_a_number_of_them(
     assert asked(["x", "b", "a!"], queue)[1] == ["x", "b", "a!"]
     asked([str(one) for one in range(MOST_CLIENTS)], queue)
     assert asked(["x", "b", "a!"], queue)[1] == ["x", "a!", "b"]
+
+
+PROGRAM = """
+import asyncio, time
+from exporter.web.basic_auth import Passwords
+
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)  # the interpreter ends slowly enough for the check to end meanwhile
+
+slow = Slow()
+
+async def main():
+    check = asyncio.create_task(Passwords({{"alice": "{hashed}"}}).verdict("Basic YTpi", ""))
+    await asyncio.wait([check], timeout=0.02)
+    assert not check.done()
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_ends_while_a_password_is_checked_ends_well(tmp_path: Path) -> None:
+    hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(11)).decode()  # some 0.1 s a check
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(hashed=hashed)],
+        env=bare_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -104,7 +104,9 @@ class FairQueue:
             first = self._take(min)
             outcome: bool | Exception
             try:
-                outcome = await in_thread(first.call, name="password")
+                # No daemon: bcrypt is written in Rust, which aborts the process where Python ends
+                # a thread under it.
+                outcome = await in_thread(first.call, name="password", daemon=False)
             except Exception as problem:  # noqa: BLE001 - raised where the result is awaited
                 outcome = problem
             if outcome is True:
