@@ -50,4 +50,5 @@ def _spacing(headers: Mapping[str, str]) -> float:
     quota = _QUOTA.search(headers.get("Ratelimit-Policy", ""))
     if left is None or quota is None or 2 * int(left[1]) >= int(quota[1]):
         return 0.0
-    return int(left[2]) / max(1, int(left[1]))
+    # The seconds are whole numbers: there may be nearly one more.
+    return (int(left[2]) + 1) / max(1, int(left[1]))
