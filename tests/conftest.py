@@ -22,9 +22,9 @@ REAL_PROGRAMS = {"browser", "run_exporter", "run_prometheus", "running", "watche
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two workers a core, since tests wait a lot; none where some tests were picked by name."""
+    """Three workers a core, since tests wait a lot; none where some tests were picked by name."""
     picked = config.option.keyword or any(not Path(argument).is_dir() for argument in config.args)
-    return 0 if picked else min(2 * (os.cpu_count() or 1), 8)
+    return 0 if picked else min(3 * (os.cpu_count() or 1), 9)
 
 
 def pytest_configure(config: pytest.Config) -> None:
