@@ -422,6 +422,15 @@ def test_any_bytes_give_settings_or_one_line(
         assert not any(TOKEN[start : start + 8] in said for start in range(len(TOKEN) - 7))
 
 
+def test_a_part_of_a_token_where_a_key_belongs_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.yml"
+    for part in ("gA-uE_iOp", "aBcDeFgHi", "UPPER"):
+        file.write_text(f"accounts:\n- {part}: x\n")
+        with pytest.raises(SettingsError, match=r":2: accounts\[0\]: has a key") as raised:
+            load_file(file)
+        assert part not in str(raised.value).rpartition("accounts.yml")[2]
+
+
 # --- the way to the API ------------------------------------------------------------------------
 
 

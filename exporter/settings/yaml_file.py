@@ -14,7 +14,8 @@ LARGEST_FILE = 1 << 20
 """Bytes: room for thousands of accounts, and a bound for what parsing costs."""
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-_KEY = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,30}")
+# Lowercase words, or capitalized ones as in a header's name: a part of a token mixes its letters.
+_KEY = re.compile(r"(?=.{1,31}$)_?(?:[a-z]+(?:[_.-]+[a-z]+)*|[A-Z][a-z]+(?:-[A-Z][a-z]+)*)")
 _TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
 )
