@@ -425,10 +425,20 @@ def test_any_bytes_give_settings_or_one_line(
 def test_a_part_of_a_token_where_a_key_belongs_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "accounts.yml"
     for part in ("gA-uE_iOp", "aBcDeFgHi", "UPPER"):
-        file.write_text(f"accounts:\n- {part}: x\n")
-        with pytest.raises(SettingsError, match=r":2: accounts\[0\]: has a key") as raised:
-            load_file(file)
-        assert part not in str(raised.value).rpartition("accounts.yml")[2]
+        for text in (f"{part}: x", f"{part}: {{b: c}}", f"{part}: x, {part}: y"):
+            file.write_text(f"accounts:\n- {{{text}}}\n")
+            with pytest.raises(SettingsError) as raised:
+                load_file(file)
+            said = str(raised.value).rpartition("accounts.yml")[2]
+            assert said.startswith(":2: ")
+            assert part not in said
+
+
+def test_an_unknown_key_that_is_not_shown_is_still_corrected(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.yml"
+    file.write_text("accounts:\n- accountId: x\n")
+    with pytest.raises(SettingsError, match="there is not; did you mean account_id"):
+        load_file(file)
 
 
 # --- the way to the API ------------------------------------------------------------------------

@@ -57,17 +57,22 @@ def _in_words(problem: str, shape: type[msgspec.Struct]) -> tuple[str, str]:
     return place, f"{_wrong(text)}; {_right(place, shape, text)}"
 
 
+_SEE_KEYS = "see the documentation for those that there are"
+
+
 def _unknown_key(place: str, key: str, shape: type[msgspec.Struct]) -> tuple[str, str]:
-    if not shown_key(key).startswith("'"):
-        return place, "has a key that there is not; see the documentation for those that there are"
-    path = f"{place}.{key}".lstrip(".")
     struct = next(_structs(_annotation(place, shape)), shape)
+    known = struct.__struct_fields__
+    # Cut, for a comparison takes the square of the length.
+    close = difflib.get_close_matches(key[:40].lower(), known, n=1)
+    if not shown_key(key).startswith("'"):
+        advice = f"did you mean {close[0]}?" if close else _SEE_KEYS
+        return place, f"has a key that there is not; {advice}"
+    path = f"{place}.{key}".lstrip(".")
     inner = _hints(struct).items()
     homes = [name for name, one in inner for part in _structs(one) if key in _hints(part)]
     if homes:
         return path, f"belongs below {homes[0]}; move it there"
-    known = struct.__struct_fields__
-    close = difflib.get_close_matches(key, known, n=1)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
     return path, f"there is no such key; {advice}"
 
