@@ -25,7 +25,23 @@ _DURATION = re.compile(
     r"(?=\d)(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
 )
 _MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SELECTOR = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
+
+
+OWN_LABELS = {
+    *("job", "instance", "severity", "alertname", "alertstate"),
+    *("account_id", "portal_id", "server_id", "reason", "kind", "auth_type"),
+    *("account_name", "portal_name", "server_name", "hostname"),
+}
+"""Labels that the rules use for themselves, so that they cannot be kept as others."""
+
+RELIEVING = (
+    *("exporter_down_for", "exporter_absent_for", "account_not_observed_for"),
+    *("access_denied_for", "rate_limited_for", "listing_failing_for"),
+    *("error_for", "unreachable_for", "reauthorisation_for"),
+)
+"""Of alerts that may take over from another one about the same thing."""
 
 
 class ThresholdError(ValueError):
@@ -58,6 +74,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     runbook_base_url: str
     dashboard_base_url: str
     severities: dict[str, Severity]
+    keep_labels: list[str]
 
     sync_stale_seconds: int
     waiting_seconds: int
@@ -65,9 +82,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     flapping_changes: int
 
     gap_window: str
-    reason_window: str
+    failure_window: str
     lost_window: str
     flapping_window: str
+    flapping_quiet_window: str
     account_window: str
 
     exporter_down_for: str
@@ -100,6 +118,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         _check_durations(self)
         _check_numbers(self)
         _check_texts(self)
+        _check_labels(self)
         _check_together(self)
 
 
@@ -137,17 +156,29 @@ def _check_texts(thresholds: Thresholds) -> None:
             raise ThresholdError(f"{name}: must not be empty nor hold white space or braces")
 
 
+def _check_labels(thresholds: Thresholds) -> None:
+    for label in thresholds.keep_labels:
+        if not _LABEL.fullmatch(label):
+            raise ThresholdError(f"keep_labels: {label!r} is not a label name")
+        if label in OWN_LABELS:
+            raise ThresholdError(f"keep_labels: {label} is a label of the rules themselves")
+
+
 def _check_together(thresholds: Thresholds) -> None:
     lost = seconds(thresholds.lost_window)
     for name in ("portal_lost_servers_for", "portal_disappeared_for"):
         if seconds(getattr(thresholds, name)) >= lost:
             raise ThresholdError(f"{name}: must be shorter than lost_window, or it never fires")
-    held = seconds(thresholds.gap_window) + seconds(thresholds.keep_firing_for)
-    for name in ("access_denied_for", "rate_limited_for", "listing_failing_for"):
-        if seconds(getattr(thresholds, name)) >= held:
+    if seconds(thresholds.failure_window) <= seconds(thresholds.retryable_for):
+        raise ThresholdError(
+            "failure_window: must be longer than retryable_for, or an alert would end while its "
+            "server still fails"
+        )
+    for name in RELIEVING:
+        if seconds(getattr(thresholds, name)) > seconds(thresholds.keep_firing_for):
             raise ThresholdError(
-                f"{name}: must be shorter than gap_window plus keep_firing_for, or alerts of "
-                "servers would end before this one can inhibit the news of it"
+                f"{name}: must not be longer than keep_firing_for, or the alert before this one "
+                "would end before this one fires"
             )
 
 
@@ -178,7 +209,9 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
 
 
 def _value(name: str, text: str) -> object:
-    """The number or the text that a name takes; YAML would read a selector as a mapping."""
+    """The number, list or text that a name takes; YAML would read a selector as a mapping."""
+    if name.endswith("_labels"):
+        return [label.strip() for label in text.split(",") if label.strip()]
     if name.endswith(("_seconds", "_remaining", "_changes")):
         try:
             return int(text)
