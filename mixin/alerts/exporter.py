@@ -18,8 +18,6 @@ from mixin.alerts.text import (
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
 
-CONFIGURED = "cloudflare_mcp_exporter_account_configured_timestamp_seconds"
-
 REJECTED = f'{promql.FAILED}{{reason=~"auth|not_found"}} == 1'
 LIMITED = f'{promql.FAILED}{{reason="rate_limited"}} == 1'
 
@@ -115,7 +113,7 @@ def _not_observed(t: Thresholds, scope: Scope, text: Text) -> Alert:
         f"group by ({scope.account}) ({known})",
         scope.account,
         promql.UP,
-        f"({_removed(t, scope)})",
+        f"({_removed(scope)})",
     )
     return Alert(
         name="AccountNotObserved",
@@ -132,21 +130,20 @@ def _not_observed(t: Thresholds, scope: Scope, text: Text) -> Alert:
     )
 
 
-def _removed(t: Thresholds, scope: Scope) -> str:
+def _removed(scope: Scope) -> str:
     """Accounts that were taken out of the configuration.
 
     A configuration was loaded that has other accounts of the same exporter, but not this one.
     """
-    told = scope.last(CONFIGURED, window=t.account_window)
-    newest = f"max by ({scope.account}) ({scope.most(CONFIGURED, window=t.account_window)})"
-    members = f"group by ({scope.by('job', 'instance', 'account_id')}) (\n  {told}\n)"
+    newest = f"max by ({scope.account}) ({promql.CONFIGURED})"
     of_exporter = (
         f"max by ({scope.instance}) (\n"
-        f"{indented(members)}\n  * on ({scope.account}) group_left ()\n    {newest}\n)"
+        f"  {promql.CONFIGURED} * 0 + on ({scope.account}) group_left () {newest}\n)"
     )
     of_its_exporters = (
         f"max by ({scope.account}) (\n"
-        f"{indented(members)}\n  * on ({scope.instance}) group_left ()\n{indented(indented(of_exporter))}\n)"
+        f"  {promql.CONFIGURED} * 0\n  + on ({scope.instance}) group_left ()\n"
+        f"{indented(indented(of_exporter))}\n)"
     )
     return f"{newest}\n< on ({scope.account})\n{indented(of_its_exporters)}"
 

@@ -83,7 +83,7 @@ def _presence(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
         Alert(
             name="PortalDisappeared",
             # Only an account that is listed can tell that a portal is gone.
-            expr=both(gone, scope.account, f"{promql.UP} == 1"),
+            expr=scope.of_listed_account(gone),
             after=t.portal_disappeared_for,
             severity="warning",
             summary="An MCP portal is not listed any more.",

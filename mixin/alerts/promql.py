@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 UP = "account_id:cloudflare_mcp_up:max"
 FAILED = "account_id_reason:cloudflare_mcp_collection_failed:max"
+CONFIGURED = (
+    "account_id_instance_job:cloudflare_mcp_exporter_account_configured_timestamp_seconds:max"
+)
 
 SERVER_INFO = "account_id_server_id:cloudflare_mcp_server_info:max"
 SERVER_REAUTHORIZATION = "account_id_server_id:cloudflare_mcp_server_needs_reauthorization:max"
@@ -63,6 +66,10 @@ class Scope:
     def most(self, metric: str, *matchers: str, window: str = "") -> str:
         """The largest value that each exporter told."""
         return f"max_over_time({self.select(metric, *matchers)}[{window or self.window}])"
+
+    def of_listed_account(self, expr: str) -> str:
+        """`expr` of the accounts that an exporter listed within the window."""
+        return both(expr, self.account, f"{UP} == 1")
 
     def of_server(self, expr: str) -> str:
         """`expr`, a vector by server, without the servers that are in no portal.

@@ -22,22 +22,29 @@ def rules(thresholds: Thresholds) -> list[Recording | Alert]:
     """All recording rules, in order of dependence."""
     scope = Scope(thresholds)
     return [
-        *_account(scope),
+        *_account(scope, thresholds),
         *_server(scope),
         *_server_over_time(scope, thresholds),
         *_portal(scope),
     ]
 
 
-def _account(scope: Scope) -> list[Recording]:
-    told = f"max by ({scope.account}) ({scope.most('cloudflare_mcp_up')})"
+def _account(scope: Scope, t: Thresholds) -> list[Recording]:
+    by = scope.account
+    listed = f"max by ({by}) ({scope.most('cloudflare_mcp_up')}) == 1"
     success = scope.most("cloudflare_mcp_last_success_timestamp_seconds")
     # A file that is not written any more goes on saying that all is well.
-    old = f"time() - max by ({scope.account}) ({success}) > {scope.window_seconds}"
+    old = f"time() - max by ({by}) ({success}) > {scope.window_seconds}"
+    failing = f"max by ({by}) ({scope.last('cloudflare_mcp_up')}) == 0"
     failed = scope.most("cloudflare_mcp_collection_failed")
+    configured = scope.most(
+        "cloudflare_mcp_exporter_account_configured_timestamp_seconds", window=t.account_window
+    )
+    of_exporter = scope.by("job", "instance", "account_id")
     return [
-        Recording(promql.UP, either(f"{told} == 0", unless(told, scope.account, old))),
+        Recording(promql.UP, either(unless(listed, by, old), failing)),
         Recording(promql.FAILED, f"max by ({scope.by('account_id', 'reason')}) ({failed})"),
+        Recording(promql.CONFIGURED, f"max by ({of_exporter}) ({configured})"),
     ]
 
 
@@ -63,7 +70,10 @@ def _server(scope: Scope) -> list[Recording]:
             "server_name, hostname, auth_type",
         ),
         Recording(promql.SERVER_REAUTHORIZATION, aggregated("max", scope.server, lapsed)),
-        Recording(promql.SERVER_FAILING, aggregated("max", scope.server, failing)),
+        Recording(
+            promql.SERVER_FAILING,
+            scope.of_listed_account(aggregated("max", scope.server, failing)),
+        ),
     ]
 
 
@@ -120,7 +130,10 @@ def _portal(scope: Scope) -> list[Recording]:
             scope.portal,
             "portal_name, hostname",
         ),
-        Recording(promql.PORTAL_SERVER_INFO, f"max by ({scope.attachment}) ({attached})"),
+        Recording(
+            promql.PORTAL_SERVER_INFO,
+            scope.of_listed_account(f"max by ({scope.attachment}) ({attached})"),
+        ),
         Recording(
             promql.PORTAL_SERVERS,
             f"sum by ({scope.portal}) (\n"

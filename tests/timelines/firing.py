@@ -34,8 +34,9 @@ UNITS = {"h": 60, "m": 1, "s": 0}
 
 
 def rules(*kept: str) -> dict[str, str]:
-    """The text of the rule files that keep these labels."""
-    return alerts.render(load(overrides={"keep_labels": ",".join(kept)}))
+    """The text of the rule file that keeps these labels."""
+    rendered = alerts.render(load(overrides={"keep_labels": ",".join(kept)}))
+    return {alerts.RULES: rendered[alerts.RULES]}
 
 
 def _bare(text: str) -> str:

@@ -108,6 +108,11 @@ class _World:
         newest = self.newest[account][minute]
         return minute + 1000 if newest is None else minute - newest
 
+    def unanswered(self, minute: int) -> int:
+        """Minutes since any target answered; 0 where one does now and then."""
+        last = max((m for m in self.answered if m <= minute), default=0)
+        return minute - last if minute - last > GAP else 0
+
     def gap(self, account: str, first: int, last: int) -> bool:
         """Whether listings lay too far apart in these minutes."""
         return any(self.unseen(account, m) > GAP for m in range(max(0, first), last + 1))
@@ -247,7 +252,8 @@ def _unseen(world: _World, minute: int) -> Iterator[Violation]:
     for account in world.truth.accounts:
         if not account.configured(minute) or world.newest[account.id][minute] is None:
             continue
-        if world.unseen(account.id, minute) >= BREAKS and not world.explained(account.id, minute):
+        silent = min(world.unseen(account.id, minute), world.unanswered(minute) or BREAKS)
+        if silent >= BREAKS and not world.explained(account.id, minute):
             yield Violation("unseen", minute, f"account {account.id}")
 
 

@@ -81,7 +81,7 @@ def _exposition(timeline: Timeline, target: Target, minute: int) -> Iterator[Sam
         yield ("cloudflare_mcp_exporter_config_last_reload_successful", ()), 1
     if target.kind != "own":
         for account in accounts:
-            yield from _account(timeline, account, written)
+            yield from _account(timeline, target, account, written)
 
 
 def configuration_loaded(timeline: Timeline, target: Target, minute: int) -> int:
@@ -92,7 +92,7 @@ def configuration_loaded(timeline: Timeline, target: Target, minute: int) -> int
     return max([target.started, *(moment for moment in removals if moment <= minute)])
 
 
-def _account(timeline: Timeline, account: str, minute: int) -> Iterator[Sample]:
+def _account(timeline: Timeline, target: Target, account: str, minute: int) -> Iterator[Sample]:
     own: Labels = (("account_id", account),)
     reason = timeline.weather.reason(account, minute)
     yield ("cloudflare_mcp_up", own), float(reason is None)
@@ -100,11 +100,13 @@ def _account(timeline: Timeline, account: str, minute: int) -> Iterator[Sample]:
     for one in Reason:
         failed = (*own, ("reason", one.value))
         yield ("cloudflare_mcp_collection_failed", failed), float(one.value == reason)
-    last = minute
-    while last >= 0 and timeline.weather.reason(account, last):
-        last -= 1
-    if last >= 0:
-        yield ("cloudflare_mcp_last_success_timestamp_seconds", own), 60 * last
+    # A process knows of its own listings alone; one that writes a textfile has only one.
+    first = minute if target.kind == "textfile" else target.started
+    success = next(
+        (m for m in range(minute, first - 1, -1) if not timeline.weather.reason(account, m)), None
+    )
+    if success is not None:
+        yield ("cloudflare_mcp_last_success_timestamp_seconds", own), 60 * success
     if reason is None:
         yield from _portals(timeline.truth, account, minute)
         for server in timeline.truth.servers:
