@@ -143,25 +143,21 @@ class World:
         )
 
     def exporter(self, up: When[float | None] = 1, *, instances: Any = None) -> None:
-        """The scrape itself, and what it says of the process while it works."""
-        for instance in instances or self.instances:
-            self.sample("up", up, instances=(instance,))
-            started = float(1_700_000_000 + 60 * self.instances.index(instance))
-            self.sample(
-                "process_start_time_seconds",
-                _only(lambda minute: at(up, minute) == 1, started),
-                instances=(instance,),
-            )
+        """Whether the scrape works."""
+        self.sample("up", up, instances=instances)
 
     def account(
         self,
         *,
         up: When[float | None] | None = None,
-        failures: Mapping[Reason, When[float | None]] | None = None,
+        failures: Mapping[Reason, When[bool]] | None = None,
         name: str = "Production",
         instances: tuple[str, ...] | None = None,
     ) -> None:
-        """An account; `up` follows `unlisted` unless it is given."""
+        """An account; `up` follows `unlisted` unless it is given.
+
+        `failures` are the reasons why the last listing failed, while it did.
+        """
 
         def scrape(minute: int) -> float | None:
             return float(not at(self.unlisted, minute))
@@ -181,14 +177,33 @@ class World:
             account_name=name,
         )
         for reason in Reason:
-            count: When[float | None] = (failures or {}).get(reason, 0)
+            failed: When[bool] = (failures or {}).get(reason, False)
             self.sample(
-                "cloudflare_mcp_collection_failures_total",
-                scraped(count),
+                "cloudflare_mcp_collection_failed",
+                scraped(_number(failed)),
                 instances=instances,
                 **there,
                 reason=reason.value,
             )
+        self.sample(
+            "cloudflare_mcp_last_success_timestamp_seconds",
+            scraped(self._last_success(listed)),
+            instances=instances,
+            **there,
+        )
+        self.sample(
+            "cloudflare_mcp_exporter_account_configured_timestamp_seconds",
+            scraped(1_700_000_000),
+            instances=instances,
+            **there,
+        )
+
+    def _last_success(self, listed: When[float | None]) -> Callable[[int], float | None]:
+        def value(minute: int) -> float | None:
+            times = (m for m in range(minute, -1, -1) if at(listed, m) == 1)
+            return next((60.0 * m for m in times), None)
+
+        return value
 
     def server(
         self,
@@ -329,6 +344,10 @@ class World:
 def _only(there: When[bool], value: When[float | None]) -> Callable[[int], float | None]:
     """A value that is reported only while something holds."""
     return lambda minute: at(value, minute) if at(there, minute) else None
+
+
+def _number(flag: When[bool]) -> Callable[[int], float]:
+    return lambda minute: float(at(flag, minute))
 
 
 def _is(state: str, now: When[str | None]) -> Callable[[int], float | None]:

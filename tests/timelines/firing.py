@@ -110,7 +110,6 @@ def _evaluated(
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
     )
     if run.returncode and not LOOK.search(run.stderr + run.stdout):
         raise RuntimeError(f"promtool: {run.stderr or run.stdout}"[:2000])

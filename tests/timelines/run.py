@@ -16,7 +16,7 @@ from timelines.making import timelines
 from timelines.promises import Violation, checks, violations
 from timelines.shrinking import World, shrunk
 
-TOGETHER = 25
+TOGETHER = 10
 """Worlds in one run of promtool."""
 
 T = TypeVar("T")

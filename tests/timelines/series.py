@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.errors import Reason
 from timelines.truth import Condition, Server, Truth
 from timelines.weather import Target, Timeline
 
@@ -97,9 +96,8 @@ def _account(timeline: Timeline, target: Target, account: str, minute: int) -> I
     reason = timeline.weather.reason(account, minute)
     yield ("cloudflare_mcp_up", own), float(reason is None)
     yield ("cloudflare_mcp_account_info", (*own, ("account_name", f"{account} Ltd"))), 1
-    for one in Reason:
-        failed = (*own, ("reason", one.value))
-        yield ("cloudflare_mcp_collection_failed", failed), float(one.value == reason)
+    for one in timeline.weather.reasons(account):
+        yield ("cloudflare_mcp_collection_failed", (*own, ("reason", one))), float(one == reason)
     # A process knows of its own listings alone; one that writes a textfile has only one.
     first = minute if target.kind == "textfile" else target.started
     success = next(

@@ -91,6 +91,14 @@ class Weather:
         found = (one.reason(minute) for one in self.outages if one.account == account)
         return next((reason for reason in found if reason), None)
 
+    def reasons(self, account: str) -> set[str]:
+        """All reasons why the account cannot be listed at one time or another.
+
+        A real exporter tells of the others, too: that they are 0 costs time and shows nothing.
+        """
+        outages = (one for one in self.outages if one.account == account)
+        return {reason for outage in outages for reason in outage.reasons}
+
     def written(self, minute: int) -> int | None:
         """When the textfile was written that is there at this minute."""
         last = minute - minute % self.every
