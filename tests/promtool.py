@@ -6,7 +6,7 @@ there: a scrape that does not carry a series ends it at once (a staleness marker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -210,7 +210,7 @@ class World:
         server: str = "jira",
         *,
         portals: tuple[str, ...] = ("eng",),
-        name: str | None = None,
+        name: When[str] | None = None,
         status: When[str | None] = "ready",
         authentication: When[str | None] = "connected",
         error: When[bool] = False,
@@ -242,13 +242,14 @@ class World:
             for state in known:
                 put(metric, _is(state, now), **{label: state})
 
-        put(
-            "server_info",
-            1,
-            server_name=name or server.title(),
-            hostname="https://mcp.test",
-            auth_type=auth_type,
-        )
+        for one, there in self._names(name or server.title()):
+            put(
+                "server_info",
+                _only(there, 1),
+                server_name=one,
+                hostname="https://mcp.test",
+                auth_type=auth_type,
+            )
         states("server_status", "status", model.STATUSES, status)
         states(
             "server_authentication_status",
@@ -280,7 +281,7 @@ class World:
         self,
         portal: str = "eng",
         *,
-        name: str | None = None,
+        name: When[str] | None = None,
         servers: When[float] | None = None,
         code_mode: str = "off",
         present: When[bool] = True,
@@ -289,7 +290,7 @@ class World:
         """A portal; call it after its servers, or say how many it has."""
         count: When[float] = len(self.attached.get(portal, ())) if servers is None else servers
 
-        def put(metric: str, value: When[float], **labels: str) -> None:
+        def put(metric: str, value: When[float | None], **labels: str) -> None:
             self.listed(
                 metric,
                 lambda minute: at(value, minute) if at(present, minute) else None,
@@ -298,16 +299,22 @@ class World:
                 **labels,
             )
 
-        put(
-            "portal_info",
-            1,
-            portal_name=name or portal.title(),
-            hostname="https://portal.test",
-        )
+        for one, there in self._names(name or portal.title()):
+            put(
+                "portal_info",
+                _only(there, 1),
+                portal_name=one,
+                hostname="https://portal.test",
+            )
         for auth_type in model.AUTH_TYPES:
             put("portal_servers", count if auth_type == "oauth" else 0, auth_type=auth_type)
         for mode in model.CODE_MODES:
             put("portal_code_mode", float(mode == code_mode), code_mode=mode)
+
+    def _names(self, name: When[str]) -> Iterator[tuple[str, Callable[[int], bool]]]:
+        """Each name that something has, and when it has that one."""
+        for one in {at(name, minute) for minute in range(self.minutes + 1)}:
+            yield one, lambda minute, one=one: at(name, minute) == one  # type: ignore[misc]
 
     def expect(self, minute: int, *alerts: Alert) -> None:
         """At this minute exactly these alerts fire, and no other of the product's."""

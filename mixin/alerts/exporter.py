@@ -25,7 +25,7 @@ LIMITED = f'{promql.FAILED}{{reason="rate_limited"}} == 1'
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
     """Every alert of this kind."""
     scope = Scope(thresholds)
-    text = Text(scope)
+    text = Text(scope, thresholds)
     return [
         *_exporter(thresholds, scope),
         _not_observed(thresholds, scope, text),

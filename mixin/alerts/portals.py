@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
     """Every alert of this kind."""
     scope = Scope(thresholds)
-    text = Text(scope)
+    text = Text(scope, thresholds)
     return [*_servers(thresholds, scope, text), *_presence(thresholds, scope, text)]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
     """Every alert of this kind."""
     scope = Scope(thresholds)
-    text = Text(scope)
+    text = Text(scope, thresholds)
     open_to_all = scope.last("cloudflare_mcp_server_info", 'auth_type="unauthenticated"')
     enforced = scope.last("cloudflare_mcp_portal_code_mode", 'code_mode="enforced"')
     orphaned = scope.last("cloudflare_mcp_portal_server_orphaned_overrides")

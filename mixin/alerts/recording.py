@@ -52,9 +52,7 @@ def _server(scope: Scope) -> list[Recording]:
     """What is said of servers now."""
     lapsed = either(
         scope.last("cloudflare_mcp_server_status", 'status="stale"'),
-        scope.last(
-            "cloudflare_mcp_server_authentication_status", 'authentication_status="stale"'
-        ),
+        scope.last("cloudflare_mcp_server_authentication_status", 'authentication_status="stale"'),
     )
     failing = either(
         scope.last("cloudflare_mcp_server_error"),
@@ -136,8 +134,7 @@ def _portal(scope: Scope) -> list[Recording]:
         ),
         Recording(
             promql.PORTAL_SERVERS,
-            f"sum by ({scope.portal}) (\n"
-            f"  max by ({scope.portal}, auth_type) ({servers})\n)",
+            f"sum by ({scope.portal}) (\n  max by ({scope.portal}, auth_type) ({servers})\n)",
         ),
     ]
 

@@ -25,7 +25,7 @@ LAPSED = f"{promql.SERVER_REAUTHORIZATION} == 1"
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
     """Every alert of this kind."""
     scope = Scope(thresholds)
-    text = Text(scope)
+    text = Text(scope, thresholds)
     return [
         *_failing(thresholds, scope, text),
         _flapping(thresholds, scope, text),
@@ -45,9 +45,7 @@ def _failing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
             after=t.reauthorisation_for,
             severity="warning",
             summary="The stored authorisation of an MCP server has lapsed.",
-            description=lines(
-                f"{text.server} needs an administrator to log in again.", *details
-            ),
+            description=lines(f"{text.server} needs an administrator to log in again.", *details),
             dashboard=SERVER_DASHBOARD,
         ),
         Alert(

@@ -6,9 +6,14 @@ and begin another one. Names are looked up where the notification is written.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mixin.alerts import promql
-from mixin.alerts.promql import Scope
 from mixin.thresholds import EXPORTER_UID, OVERVIEW_UID, SERVER_UID
+
+if TYPE_CHECKING:
+    from mixin.alerts.promql import Scope
+    from mixin.thresholds import Thresholds
 
 
 def listing(samples: str, label: str, otherwise: str) -> str:
@@ -27,8 +32,10 @@ class Text:
         tools_of_servers: PromQL for the tools that the servers of each portal offer.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, thresholds: Thresholds) -> None:
         self._scope = scope
+        self._account_window = thresholds.account_window
+        self._lost_window = thresholds.lost_window
         tools = f"max by ({scope.server}) ({scope.last('cloudflare_mcp_server_tools')})"
         self.tools_of_servers = scope.sum_by_portal(tools)
 
@@ -56,7 +63,7 @@ class Text:
     @property
     def account(self) -> str:
         """Account Production."""
-        info = self._scope.last("cloudflare_mcp_account_info", "<>", window="1d")
+        info = self._scope.last("cloudflare_mcp_account_info", "<>", window=self._account_window)
         return f"account {self._name(info, 'account_name', 'account_id')}"
 
     @property
@@ -77,8 +84,10 @@ class Text:
 
     @property
     def lost_portal(self) -> str:
-        """The same where the portal is gone."""
-        return self._portal(self._scope.last("cloudflare_mcp_portal_info", "<>", window="1d"))
+        """The same where the portal is gone: its last name."""
+        info = self._scope.select("cloudflare_mcp_portal_info", "<>")
+        seen = f"max_over_time(timestamp({info})[{self._lost_window}:1m])"
+        return self._portal(f"topk(1, max by (portal_name) ({seen}))")
 
     def _portal(self, info: str) -> str:
         name = self._name(info, "portal_name", "account_id", "portal_id")

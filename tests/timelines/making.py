@@ -34,7 +34,9 @@ def timelines(seed: int) -> list[Timeline]:
 def _timeline(chance: random.Random, minutes: int, topology: str) -> Timeline:
     names = tuple(f"a{number}" for number in range(chance.randint(1, 3)))
     truth = _truth(chance, minutes, names, removable=topology not in WITHOUT_A_LIST)
-    targets = tuple(_with_misses(chance, one) for one in TOPOLOGIES[topology](chance, minutes, names))
+    targets = tuple(
+        _with_misses(chance, one) for one in TOPOLOGIES[topology](chance, minutes, names)
+    )
     outages = tuple(_outages(chance, minutes, names))
     stopped = _spans(chance, minutes, 0.3) if topology == "textfile" else ()
     weather = Weather(targets, outages, every=chance.choice((1, 5, 10)), stopped=stopped)
@@ -126,9 +128,7 @@ def _anything(chance: random.Random, minutes: int, phase: int) -> Conditions:
 
 def _flaps(chance: random.Random, minutes: int, phase: int) -> Conditions:
     way = chance.choice(BROKEN)
-    return tuple(
-        (m, way if m // SYNC % 2 else Condition.OK) for m in _syncs(minutes, phase)
-    )
+    return tuple((m, way if m // SYNC % 2 else Condition.OK) for m in _syncs(minutes, phase))
 
 
 STORIES = {

@@ -122,9 +122,7 @@ class _World:
         newest = self.newest[account]
         return [
             (minute, listed)
-            for minute, (before, listed) in enumerate(
-                zip([None, *newest], newest, strict=False)
-            )
+            for minute, (before, listed) in enumerate(zip([None, *newest], newest, strict=False))
             if listed is not None and listed != before and first <= listed and minute <= last
         ]
 
@@ -319,9 +317,7 @@ def _close(answers: list[int], minute: int) -> bool:
     first = max(0, minute - WELL)
     near = [m for m in answers if first - GAP <= m <= minute]
     times = [first, *near, minute]
-    return all(
-        later - earlier <= GAP for earlier, later in zip(times, times[1:], strict=False)
-    )
+    return all(later - earlier <= GAP for earlier, later in zip(times, times[1:], strict=False))
 
 
 QUIET = {

@@ -93,8 +93,7 @@ def smallest(world: World, violation: Violation, files: RuleFiles | None = None)
         for some in _batched(candidates, TOGETHER):
             for broken in judged(some, files):
                 yield any(
-                    (one.promise, one.what) == (violation.promise, violation.what)
-                    for one in broken
+                    (one.promise, one.what) == (violation.promise, violation.what) for one in broken
                 )
 
     return shrunk(world, breaking)

@@ -110,6 +110,4 @@ def _less(value: Any) -> Iterator[Any]:
         for number, one in enumerate(own):
             if is_dataclass(one):
                 for less in _less(one):
-                    yield replace(
-                        value, **{field.name: (*own[:number], less, *own[number + 1 :])}
-                    )
+                    yield replace(value, **{field.name: (*own[:number], less, *own[number + 1 :])})
