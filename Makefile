@@ -30,8 +30,9 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+TIMELINES_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs soak bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs soak timelines bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -61,6 +62,9 @@ docs: $(VENV)/.dev ## update the generated tables of the documentation
 
 soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
+
+timelines: $(VENV)/.dev parts ## alert rules on 1,000 random timelines; TIMELINES_ARGS='--seeds 50 --from 7'
+	cd tests && ../$(BIN)/python -m timelines $(TIMELINES_ARGS)
 
 bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for two minutes of it
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -292,7 +292,7 @@ def test_a_renamed_server_stays_one_alert_and_shows_its_new_name_at_once() -> Wo
     world.server(name=since(20, "Jira", "Old"), details=CALLED_LASTING)
     fleet(world)
     world.expect(4)
-    for minute in range(5, 61):
+    for minute in range(6, 61):
         world.expect(minute, in_error(name="Jira" if minute >= 20 else "Old"))
     return world
 
@@ -309,7 +309,7 @@ def test_while_exporters_know_other_names_the_alert_shows_the_same_ones_every_ti
         world.server(instances=(instance,), details=CALLED_LASTING, name=server)
         world.account(name=account, instances=(instance,))
         world.portal(name=portal, instances=(instance,))
-    for minute in range(5, 21):
+    for minute in range(6, 21):
         world.expect(minute, in_error(portals="A new name, Engineering"))
     return world
 
@@ -1126,7 +1126,8 @@ def test_every_alert_is_seen_firing_by_a_test_above(request: pytest.FixtureReque
     own = [item for item in request.session.items if item.path == request.path]
     if request.config.option.keyword or len(own) < len(SCENARIOS):
         pytest.skip("some of the tests above are not run")
-    worlds = [world_of(item) for item in own if hasattr(getattr(item, "obj", None), "build")]
+    tests = [item for item in own if isinstance(item, pytest.Function)]
+    worlds = [world_of(test) for test in tests if hasattr(test.obj, "build")]
     firing = {
         case["alertname"] for world in worlds for case in world.expected if case["exp_alerts"]
     }

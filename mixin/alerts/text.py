@@ -35,7 +35,6 @@ class Text:
     def __init__(self, scope: Scope, thresholds: Thresholds) -> None:
         self._scope = scope
         self._account_window = thresholds.account_window
-        self._lost_window = thresholds.lost_window
         tools = f"max by ({scope.server}) ({scope.last('cloudflare_mcp_server_tools')})"
         self.tools_of_servers = scope.sum_by_portal(tools)
 
@@ -86,7 +85,7 @@ class Text:
     def lost_portal(self) -> str:
         """The same where the portal is gone: its last name."""
         info = self._scope.select("cloudflare_mcp_portal_info", "<>")
-        seen = f"max_over_time(timestamp({info})[{self._lost_window}:1m])"
+        seen = f"max_over_time(timestamp({info})[{self._account_window}:5m])"
         return self._portal(f"topk(1, max by (portal_name) ({seen}))")
 
     def _portal(self, info: str) -> str:

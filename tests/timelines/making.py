@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from exporter.errors import Reason
 from timelines.truth import SYNC, Account, Condition, Portal, Server, Truth
-from timelines.weather import Kind, Outage, Span, Target, Timeline, Weather
+from timelines.weather import Outage, Span, Target, Timeline, Weather
 
 CALM = 45
 """Minutes at the start in which nothing fails: what was never seen cannot be missed."""
@@ -78,7 +78,7 @@ def _server(
     manual = chance.random() < 0.15
     story = chance.choice(tuple(STORIES))
     conditions = STORIES[story](chance, minutes, phase)
-    places = [(0, (chance.choice(portals),))]
+    places: list[tuple[int, tuple[str, ...]]] = [(0, (chance.choice(portals),))]
     if chance.random() < 0.2:
         places = [(0, tuple(portals))]
     places += [
@@ -193,27 +193,27 @@ def _interval(chance: random.Random) -> int:
 
 
 def _rolled(
-    chance: random.Random, minutes: int, name: str, kind: Kind, names: tuple[str, ...], every: int
+    chance: random.Random, minutes: int, name: str, names: tuple[str, ...], every: int
 ) -> list[Target]:
     """The pods of one exporter, one after the other."""
     moments = _moments(chance, minutes, 0.5)
     starts = (0, *(moment + chance.choice((0, 1, 2)) for moment in moments))
     ends = (*moments, None)
     return [
-        Target(f"{name}-{number}:10180", kind, names, every, first, last, started=first)
+        Target(f"{name}-{number}:10180", "metrics", names, every, first, last, started=first)
         for number, (first, last) in enumerate(zip(starts, ends, strict=True))
         if last is None or first <= last
     ]
 
 
 def _one(chance: random.Random, minutes: int, names: tuple[str, ...]) -> list[Target]:
-    return _rolled(chance, minutes, "one", "metrics", names, _interval(chance))
+    return _rolled(chance, minutes, "one", names, _interval(chance))
 
 
 def _replicas(chance: random.Random, minutes: int, names: tuple[str, ...]) -> list[Target]:
     """Two exporters, of which the second may come and go."""
     every = _interval(chance)
-    found = _rolled(chance, minutes, "one", "metrics", names, every)
+    found = _rolled(chance, minutes, "one", names, every)
     starts = chance.sample(range(0, minutes, 30), 3)
     for number, first in enumerate(sorted(starts)):
         last = first + chance.randint(5, 29)
@@ -221,7 +221,7 @@ def _replicas(chance: random.Random, minutes: int, names: tuple[str, ...]) -> li
             Target(f"two-{number}:10180", "metrics", names, every, first, last, started=first)
         )
     if chance.random() < 0.5:
-        found = found[:-3] + _rolled(chance, minutes, "two", "metrics", names, every)
+        found = found[:-3] + _rolled(chance, minutes, "two", names, every)
     return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from timelines.firing import CLUSTER, EVERY, Alert
 from timelines.series import configuration_loaded
@@ -317,10 +318,13 @@ def _close(answers: list[int], minute: int) -> bool:
     first = max(0, minute - WELL)
     near = [m for m in answers if first - GAP <= m <= minute]
     times = [first, *near, minute]
-    return all(later - earlier <= GAP for earlier, later in zip(times, times[1:], strict=False))
+    return all(later - earlier <= GAP for earlier, later in pairwise(times))
 
 
-QUIET = {
+Judge = Callable[..., bool]
+"""Of a world, a minute, and the ids that an alert names."""
+
+QUIET: dict[str, Judge] = {
     "server": _quiet_server,
     "portal": _quiet_portal,
     "account": _quiet_account,
@@ -381,7 +385,7 @@ def _instance_ended(world: _World, minute: int, instance: str) -> bool:
     return True
 
 
-ENDED = {
+ENDED: dict[str, Judge] = {
     "server": _server_ended,
     "portal": _portal_ended,
     "account": _account_ended,

@@ -185,6 +185,6 @@ def _joined(tokens: Iterable[str]) -> Iterator[str]:
             length += 1
             continue
         if length:
-            more = last == "_" or last == STALE
+            more = last in ("_", STALE)
             yield last if length == 1 else f"_x{length}" if more else f"{last}+0x{length - 1}"
         last, length = token, 1
