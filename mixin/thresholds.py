@@ -130,7 +130,7 @@ def _check_durations(thresholds: Thresholds) -> None:
             length = seconds(getattr(thresholds, name))
         except ThresholdError as error:
             raise ThresholdError(f"{name}: {error}") from None
-        if name.endswith("_window") and length <= 0:
+        if (name.endswith("_window") or name == "retryable_for") and length <= 0:
             raise ThresholdError(f"{name}: must be longer than 0s")
 
 
