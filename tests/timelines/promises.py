@@ -266,8 +266,20 @@ def _quiet(world: _World, minute: int) -> Iterator[Violation]:
             account = world.truth.account(identity[0])
             if _long_removed(world, account, minute):
                 yield Violation("removed", minute, " ".join(named))
-        if QUIET[kind](world, minute, *identity):
+        if QUIET[kind](world, minute, *identity) and not _thawing(world, minute, *identity):
             yield Violation("quiet", minute, " ".join(named))
+
+
+def _thawing(world: _World, minute: int, *identity: str) -> bool:
+    """Whether what an old textfile told may still be believed.
+
+    It was scraped to the end, so that its series are no older than those of the new one.
+    """
+    return any(
+        target.kind == "textfile" and world.gap(identity[0], minute - REMOVED, minute)
+        for target in world.timeline.weather.targets
+        if identity and identity[0] in target.accounts
+    )
 
 
 def _long_removed(world: _World, account: Account, minute: int) -> bool:
