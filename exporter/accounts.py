@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -38,18 +38,18 @@ class Scrapes(msgspec.Struct, frozen=True):
         accounts: one outcome for each account.
         telemetry: what is counted about these accounts.
         own: the exporter's metrics about itself; None where they were not asked for.
-        configured: Unix time from which on these were the accounts.
+        configured: Unix time from which on an account was configured, by its id; of all accounts.
     """
 
     accounts: tuple[Scrape, ...]
     telemetry: tuple[Collector, ...]
     own: OwnMetrics | None
-    configured: float
+    configured: Mapping[str, float]
 
     @property
     def identity(self) -> object:
         """Equal for scrapes that got the same listings, as long as they are in memory."""
-        return (self.own is None, self.configured, *map(id, self.accounts))
+        return (self.own is None, *self.configured.items(), *map(id, self.accounts))
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ class Accounts:
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
         self.own = OwnMetrics(loaded=wall_clock())
-        self._configured = 0.0
+        self._configured: dict[str, float] = {}
         self.replace(accounts)
 
     def replace(self, accounts: Iterable[Account]) -> Changes:
@@ -115,7 +115,8 @@ class Accounts:
         old = {one.account.account_id: one for one in self._members.values()}
         new = [self._member(account, old.get(account.account_id)) for account in accounts]
         self._members = {one.account.name: one for one in new}
-        self._configured = self._wall_clock()
+        now = self._wall_clock()
+        self._configured = {one.account.account_id: now for one in new}
         kept = [one for one in new if one.account.account_id in old]
         changed = [one for one in kept if one is not old[one.account.account_id]]
         gone = [one for one in old.values() if one not in new]
@@ -139,20 +140,24 @@ class Accounts:
 
         Args:
             announced: seconds after which Prometheus gives this scrape up, where it says so.
-            name: of the only account that is wanted.
+            name: of the only account that is wanted; empty for none of them, but for what the
+                exporter tells of itself.
 
         Raises:
             KeyError: there is no account of this name.
         """
-        wanted = tuple(self._members.values()) if name is None else (self._members[name],)
         configured = self._configured  # with the accounts: a reload may come while they are listed
+        if name is None:
+            wanted = tuple(self._members.values())
+        else:
+            wanted = (self._members[name],) if name else ()
         seconds = self._seconds(announced)
         accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
         return Scrapes(
             accounts=tuple(accounts),
             telemetry=tuple(one.collector.telemetry.registry for one in wanted),
-            own=self.own if name is None else None,
-            configured=configured,
+            own=None if name else self.own,
+            configured={} if name else configured,
         )
 
     def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterator[bytes]:
@@ -175,8 +180,7 @@ class Accounts:
     def _families(self, scrapes: Scrapes) -> Iterator[Family]:
         yield from families(scrapes.accounts, self._wall_clock())
         if scrapes.own is not None:
-            ids = (scrape.account_id for scrape in scrapes.accounts)
-            yield from scrapes.own.families(ids, scrapes.configured)
+            yield from scrapes.own.families(scrapes.configured)
 
     def _seconds(self, announced: float | None) -> float | None:
         if announced is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -41,18 +41,18 @@ class OwnMetrics:
         self._successful = moment is not None
         self._loaded = self._loaded if moment is None else moment
 
-    def families(self, accounts: Iterable[str], configured: float) -> Iterator[Family]:
+    def families(self, configured: Mapping[str, float]) -> Iterator[Family]:
         """What is not prometheus_client's own.
 
         Args:
-            accounts: the ids of those that are configured.
-            configured: Unix time from which on they were.
+            configured: Unix time from which on an account was configured, by its id.
         """
         yield listed(c.BUILD_INFO, [(self._build, 1)])
         yield listed(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
         yield listed(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
         yield listed(
-            c.ACCOUNT_CONFIGURED, [(label("account_id", one), configured) for one in accounts]
+            c.ACCOUNT_CONFIGURED,
+            [(label("account_id", one), since) for one, since in configured.items()],
         )
 
 
