@@ -497,7 +497,7 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
-    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.CONFIG, app.RELOAD}
+    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.EXPORTER, app.CONFIG, app.RELOAD}
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:
