@@ -182,7 +182,8 @@ def test_accounts_hashed_over_replicas_are_each_listed_by_one_of_them(
         *remaining, _ = IDS
         replicas.configure(remaining)
         await_once_each(remaining, prometheus)
-        assert prometheus.query(f'{{job="cloudflare-mcp", account_id="{IDS[-1]}"}}') == []
+        own = f'{{__name__=~"cloudflare_mcp_.*", account_id="{IDS[-1]}"}}'
+        assert prometheus.query(own) == []
         # Whoever goes, the others stay where they are.
         assert owners(prometheus) == {one: first[one] for one in remaining}
 

@@ -373,8 +373,15 @@ def _portal_ended(world: _World, minute: int, account: str, portal: str) -> bool
         return True
     if not world.truth.account(account).configured(minute) or world.explained(account, minute):
         return True
-    long = range(max(0, minute - FORGOTTEN), minute + 1)
-    return now != "dead" and all(world.state(one, m) == now for m in long)
+    if now == "dead":
+        return False
+    # What was there long ago, by the last listing that showed it, is forgotten.
+    other = [
+        listed
+        for _, listed in world.listings(account, 0, minute)
+        if world.state(one, listed) != now
+    ]
+    return minute - max(other, default=-FORGOTTEN) >= FORGOTTEN
 
 
 def _account_ended(world: _World, minute: int, account: str) -> bool:
