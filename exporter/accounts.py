@@ -199,7 +199,7 @@ class Accounts:
             timeout=account.timeout,
             cache_ttl=account.cache_ttl,
             quota_is_short=lambda: client.quota_is_short,
-            before=None if old is None else old.collector.observed,
+            before=None if old is None else _before(old, account),
             wall_clock=self._wall_clock,
         )
         return _Member(account, collector, client, pause)
@@ -218,6 +218,15 @@ class Accounts:
             return secret.text
 
         return given
+
+
+def _before(old: _Member, account: Account) -> Observed:
+    """What is known of an account whose configuration has changed."""
+    observed = old.collector.observed
+    if account.collect_servers == old.account.collect_servers:
+        return observed
+    # Another kind of listing has other servers: those are not gone.
+    return msgspec.structs.replace(observed, history=observed.history.restarted())
 
 
 def _endpoint(account: Account) -> Endpoint:

@@ -5,8 +5,9 @@ How a scrape runs:
 - The event loop runs everything but what blocks: the HTTP server, `Accounts`, the collectors, the
   client's pages, retries and back-off. So the state of an account needs no lock.
 - What blocks runs in a thread of its own, through `exporter.threads.in_thread`: one request with
-  the decoding of its page, the rendering of an exposition, a reload. It touches no state of the
-  event loop's; its result comes back as the value of an ``await``.
+  the decoding of its page, the comparison of two listings, the rendering of an exposition, a
+  reload. It touches no state of the event loop's; its result comes back as the value of an
+  ``await``.
 - A listing is one task an account, with the account's own timeout. Scrapes that come while it runs
   wait for that task, each for as long as its own timeout allows. One that cannot wait any longer
   goes away with ``up 0`` and changes nothing: neither the task, nor what the others get, nor what
@@ -25,16 +26,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
+from exporter.history import History, remember
 from exporter.listing_log import ListingLog
 from exporter.logs import event
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
 from exporter.scrape import Observed, Scrape
+from exporter.threads import in_thread
 
 LOG = logging.getLogger(__name__)
 
@@ -105,6 +109,7 @@ class AccountCollector:
             account_name,
             latest=None if before is None else before.latest,
             whole=None if before is None else before.whole,
+            history=History() if before is None else before.history,
         )
         self._log = ListingLog(account_name)
         self._impatience_logged = float("-inf")
@@ -161,14 +166,21 @@ class AccountCollector:
     async def _run(self, listing: _Listing) -> Scrape:
         """The listing's task: returns, whatever happens to it."""
         inventory = failure = None
+        history = self._observed.history
+        seconds = ended = 0.0
         try:
-            inventory = await self._list(listing)
+            try:
+                found = await self._list(listing)
+            finally:
+                seconds, ended = listing.age, self._wall_clock()
+            history = await in_thread(partial(remember, history, found, ended))
+            inventory = found
         except ListingError as problem:
             failure = problem
         except Exception as problem:  # noqa: BLE001 - see the top of this file
             failure = ListingError.internal(problem)
-        scrape = self._outcome(listing.age, inventory=inventory, failure=failure)
-        self._note(scrape)
+        scrape = self._outcome(seconds, ended, inventory=inventory, failure=failure)
+        self._note(scrape, history)
         return scrape
 
     async def _list(self, listing: _Listing) -> Inventory:
@@ -187,30 +199,32 @@ class AccountCollector:
     def _outcome(
         self,
         seconds: float,
+        ended: float,
         *,
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
     ) -> Scrape:
-        now = self._wall_clock()
         whole = self._observed.whole
         last_success = None if whole is None else whole.ended
         return Scrape(
             account_id=self._observed.account_id,
             account_name=self._observed.account_name,
             duration=seconds,
-            ended=now,
+            ended=ended,
             inventory=inventory,
             failure=failure,
-            last_success=last_success if inventory is None else now,
+            last_success=last_success if inventory is None else ended,
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _note(self, scrape: Scrape) -> None:
+    def _note(self, scrape: Scrape, history: History) -> None:
         """Count and log the outcome, before anybody sees it."""
         if scrape.failure is not None:
             self.telemetry.listing_failed(scrape.failure.reason)
         whole = self._observed.whole if scrape.inventory is None else scrape
-        self._observed = msgspec.structs.replace(self._observed, latest=scrape, whole=whole)
+        self._observed = msgspec.structs.replace(
+            self._observed, latest=scrape, whole=whole, history=history
+        )
         self._log.note(scrape)
         if scrape.failure is not None:
             # Its frames hold the answer's body, and it is kept until the next listing.
@@ -232,6 +246,7 @@ class AccountCollector:
             )
         return self._outcome(
             waited,
+            self._wall_clock(),
             failure=ListingError(
                 Reason.TIMEOUT, "the scrape's own timeout ended before the listing was done"
             ),

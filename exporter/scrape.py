@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exporter.errors import ListingError
+from exporter.history import History
 from exporter.model import Inventory
 
 
@@ -40,9 +41,11 @@ class Observed(msgspec.Struct, frozen=True):
         account_name: its configured name, or its id.
         latest: the outcome of the last listing that is done; None before the first.
         whole: the last whole listing, which may be an earlier one; None before the first.
+        history: what the whole listings so far have shown.
     """
 
     account_id: str
     account_name: str
     latest: Scrape | None = None
     whole: Scrape | None = None
+    history: History = History()

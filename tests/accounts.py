@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from exporter.errors import ListingError
 from exporter.model import (
     AccountServer,
+    Attachment,
     ErrorClass,
+    Exposure,
     Inventory,
     Portal,
     PortalServers,
@@ -61,8 +65,15 @@ def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
     return PortalServers(Portal(id=identity, **given), servers)  # type: ignore[arg-type] # as above
 
 
-def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Inventory:
-    """The account of these portals, and of servers in none."""
+def inventory(
+    *portals: PortalServers,
+    alone: tuple[Server, ...] = (),
+    shown: Mapping[tuple[str, str], int] = MappingProxyType({}),
+) -> Inventory:
+    """The account of these portals, and of servers in none.
+
+    A portal shows all tools of its servers, or so many as ``shown`` says for the ids of both.
+    """
     attached = [one for item in portals for one in item.servers]
     servers = {one.id: one for one in (*attached, *alone)}
     homes = Counter(one.id for one in attached)
@@ -70,6 +81,17 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
         portals=portals,
         servers=tuple(
             AccountServer(servers[identity], homes[identity]) for identity in sorted(servers)
+        ),
+        attachments=tuple(
+            Attachment(
+                item.portal.id,
+                one.id,
+                tools=None
+                if one.tools is None
+                else Exposure(shown.get((item.portal.id, one.id), one.tools), 0),
+            )
+            for item in portals
+            for one in item.servers
         ),
     )
 
