@@ -111,6 +111,7 @@ async def _serve(
         site=Site(settings.route_prefix, settings.external_url),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
+        stale_after=settings.stale_after,
     )
     server = Server(
         app,

@@ -75,6 +75,7 @@ def test_token_and_account_id_are_enough() -> None:
         external_url="",
         max_requests=40,
         systemd_socket=False,
+        stale_after=21_600.0,
         scrape_timeout_offset=0.5,
         once=False,
         textfile="",

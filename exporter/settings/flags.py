@@ -102,6 +102,11 @@ FLAGS: tuple[Flag, ...] = (
         "Expositions made at the same time for scrapes that differ, 0 for no limit.",
     ),
     Flag(
+        "--status.stale-after", "stale_after", parsers.seconds, "6h", "SECONDS",
+        "Time without a successful sync after which the status page shows a server as stale; the "
+        "alerts' is sync_stale_seconds.",
+    ),
+    Flag(
         "--scrape.timeout", "timeout", parsers.seconds, "9", "SECONDS",
         "Longest time that a listing may take, whoever waits for it.",
     ),

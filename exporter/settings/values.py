@@ -128,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         external_url: where users reach the exporter, without a slash at the end; may be empty.
         max_requests: expositions rendered, or waiting to be, at the same time; 0 for no limit.
         systemd_socket: whether systemd hands over the sockets, in place of `listen_addresses`.
+        stale_after: seconds without a successful sync after which a server is shown as stale.
         scrape_timeout_offset: seconds kept back from the timeout that Prometheus announces.
         once: whether to print one exposition and end.
         textfile: where `once` writes it; empty for standard output.
@@ -151,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str
     max_requests: int
     systemd_socket: bool
+    stale_after: float
     scrape_timeout_offset: float
     once: bool
     textfile: str
