@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from exporter.errors import ListingError
+from exporter.history import remember
 from exporter.model import (
     AccountServer,
     Attachment,
@@ -100,16 +103,22 @@ def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
 ) -> Observed:
     """An account that was listed whole."""
+    return relisted(Observed(account_id, name), found, ended=ended)
+
+
+def relisted(before: Observed, found: Inventory, *, ended: float = NOW - 12) -> Observed:
+    """The account, after another whole listing."""
     scrape = Scrape(
-        account_id=account_id,
-        account_name=name,
+        account_id=before.account_id,
+        account_name=before.account_name,
         duration=0.42,
         ended=ended,
         inventory=found,
         last_success=ended,
         ratelimit_remaining=1180.0,
     )
-    return Observed(account_id, name, scrape, scrape)
+    history = remember(before.history, found, ended)
+    return Observed(before.account_id, before.account_name, scrape, scrape, history)
 
 
 def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) -> Observed:
@@ -121,7 +130,7 @@ def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) 
         ended=ended,
         failure=failure,
     )
-    return Observed(before.account_id, before.account_name, scrape, before.whole)
+    return msgspec.structs.replace(before, latest=scrape)
 
 
 UNREACHABLE = ErrorClass("false", "true", "", "")

@@ -25,14 +25,16 @@ class Moments:
         return words.duration(self._now - when.timestamp())
 
     def seen(self, item: ServerStatus | PortalStatus) -> str:
-        """How long this process has seen it so; empty where that is not known.
+        """Since when this process has seen it so; empty where that is not known.
 
         What was so at the first listing may have been so for long.
         """
         if item.seen_since is None:
             return ""
-        at_least = item.seen_since == self._began.get(item.account_id)
-        return ("at least " if at_least else "") + self.age(item.seen_since)
+        age = self.age(item.seen_since)
+        if item.seen_since == self._began.get(item.account_id):
+            return f"since the first listing, {age} ago"
+        return f"for {age}"
 
     @staticmethod
     def machine(when: datetime) -> str:

@@ -39,11 +39,8 @@ MOST_LINKS = 3
 DASHBOARD = "https://dash.cloudflare.com/{account_id}/one/access-controls/ai-controls"
 """Where Cloudflare's dashboard shows an account's MCP servers and portals."""
 
-WITHHELD = (
-    "The error text is not shown here, since it may hold secrets: read it in Cloudflare, "
-    "Zero Trust > Access controls > AI controls."
-)
-"""Stands where an error has a text, or may have one."""
+ONLY_TEXT = "The API gives an error text only, which is not shown here."
+"""Stands where nothing else is known of an error."""
 
 MINUTE = 60.0
 
@@ -70,7 +67,7 @@ class Group(msgspec.Struct, frozen=True):
     Attributes:
         level: how much it matters.
         title: the state in words.
-        cause: what the API says of it, in sentences.
+        cause: what the API says of it; empty where it says nothing.
         notice: what users notice.
         fix: what to do.
         runbook: name of the runbook; empty for none.
@@ -83,7 +80,7 @@ class Group(msgspec.Struct, frozen=True):
 
     level: str
     title: str
-    cause: tuple[str, ...]
+    cause: str
     notice: str
     fix: str
     runbook: str
@@ -140,6 +137,7 @@ class View(msgspec.Struct, frozen=True):
         fine_accounts: the others.
         portals: the ones that are shown; all that are broken are among them.
         groups: what is broken, the worst first.
+        withheld: whether one of them has an error whose text is not shown.
         gone: what has gone lately, at most `PAGE_SIZE`.
         observed_since: when the last account was listed for the first time by this process.
         healthy: servers of each state that needs nothing.
@@ -162,6 +160,7 @@ class View(msgspec.Struct, frozen=True):
     fine_accounts: tuple[AccountStatus, ...]
     portals: tuple[PortalStatus, ...]
     groups: tuple[Group, ...]
+    withheld: bool
     gone: tuple[GoneStatus, ...]
     observed_since: datetime | None
     healthy: tuple[Count, ...]
@@ -191,6 +190,7 @@ def page_view(everything: Status, query: Query, now: float) -> View:
     counts = _counts(others.servers, query)
     troubled = [one for one in status.accounts if one.level in {"bad", "warn"}]
     listing = query.lists_servers
+    groups = () if listing else _groups(status, query)
     return View(
         query=query,
         status=status,
@@ -203,7 +203,8 @@ def page_view(everything: Status, query: Query, now: float) -> View:
         troubled_accounts=tuple(troubled[:PAGE_SIZE]),
         fine_accounts=tuple(one for one in status.accounts if one.level not in {"bad", "warn"}),
         portals=_portals(status.portals),
-        groups=() if listing else _groups(status, query),
+        groups=groups,
+        withheld=any(one.error_text_withheld for group in groups for one in group.servers),
         gone=status.gone[:PAGE_SIZE],
         observed_since=_observed_since(status.accounts),
         healthy=tuple(one for one in counts if one.level in {"info", "good"}),
@@ -297,7 +298,7 @@ def _portal_groups(status: Status) -> Iterable[tuple[_Order, Group]]:
         group = Group(
             level=kind.level,
             title=f"Portal: {kind.words[0].lower()}{kind.words[1:]}",
-            cause=(),
+            cause="",
             notice=kind.notice,
             fix=kind.fix,
             runbook=kind.runbook,
@@ -323,7 +324,7 @@ def _server_groups(status: Status, query: Query) -> Iterable[tuple[_Order, Group
         shown = tuple(servers[:room])
         room -= len(shown)
         group = _server_group(servers, shown, query, status.thresholds.stale_after_seconds)
-        place = (LEVELS.index(first.level), first.kind.rank, -len(servers), " ".join(group.cause))
+        place = (LEVELS.index(first.level), first.kind.rank, -len(servers), group.cause)
         yield place, group
 
 
@@ -335,7 +336,7 @@ def _server_group(
     return Group(
         level=first.level,
         title=kind.words,
-        cause=tuple(_cause(first)),
+        cause=_cause(first),
         notice=kind.notice.format(stale_after=words.duration(stale))
         if first.portals
         else "Nobody notices: no portal has the server.",
@@ -349,12 +350,10 @@ def _server_group(
     )
 
 
-def _cause(server: ServerStatus) -> Iterable[str]:
-    if not server.error_text_withheld:
-        return
+def _cause(server: ServerStatus) -> str:
     if server.error is not None:
-        yield words.error(server.error)
-    yield WITHHELD
+        return words.error(server.error)
+    return ONLY_TEXT if server.error_text_withheld else ""
 
 
 def _fix(server: ServerStatus) -> str:
