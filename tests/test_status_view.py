@@ -272,7 +272,10 @@ def test_an_old_sync_is_explained_where_it_is_normal() -> None:
         # The portal's record may be newer than the one of the server that counts.
         (HEALTHY, {("healthy", "fine"): 33}, "working", Tools(33, 33, 0, 0)),
     ],
-    ids=str,
+    ids=[
+        *("all", "some-hidden", "all-hidden", "hidden-and-lost", "all-lost", "waiting", "failing"),
+        *("ageing", "unknown", "unknown-and-fine", "empty", "newer-record"),
+    ],
 )  # fmt: skip
 def test_a_portal_counts_what_its_users_get(
     item: object, shown: dict[tuple[str, str], int], state: str, tools: Tools | None
