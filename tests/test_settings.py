@@ -98,6 +98,7 @@ VALUES = [
     ("--web.config.file", "/etc/exporter/web.yml", "/etc/exporter/web.yml"),
     ("--web.enable-lifecycle", None, True),
     ("--web.max-requests", "0", 0),
+    ("--status.stale-after", "8h", 28_800.0),
     ("--scrape.timeout", "30", 30.0),
     ("--scrape.timeout-offset", "0", 0.0),
     ("--api.per-page", "100", 100),
