@@ -97,7 +97,7 @@ def test_it_shows_what_the_last_scrape_brought_and_never_lists() -> None:
         assert get(f"{url}/metrics").ok
         shown = page_of(f"{url}/").text
         assert "No trouble in 1 portal and 1 server" in shown
-        assert "Engineering engineering engineering.portal.example.com" in shown
+        assert "Working Engineering 12 of 12 tools" in shown
         assert "Wiki wiki https://wiki.mcp.example.com/mcp" in page_of(f"{url}/?view=servers").text
         assert len(listings) == 1
 
