@@ -215,6 +215,17 @@ def test_another_listing_makes_another_page(serve: Serve) -> None:
         assert after.headers["ETag"] != before.headers["ETag"]
 
 
+def test_two_listings_at_the_same_moment_are_two_pages(serve: Serve) -> None:
+    accounts = [made.listed(made.inventory(), ended=made.NOW - 40)]
+    with serving(Unlisted(lambda: accounts)) as url:
+        before = get(f"{url}/").text
+        found = made.inventory(made.portal("new", made.server("wiki")))
+        accounts[:] = [made.listed(found, ended=made.NOW - 40)]
+        after = get(f"{url}/").text
+    assert "New" not in before
+    assert "New" in after
+
+
 def test_it_is_made_once_for_all_that_ask_between_two_listings(serve: Serve) -> None:
     made_at: list[float] = []
 

@@ -577,6 +577,23 @@ def test_of_ten_thousand_servers_all_that_are_broken_are_shown_and_the_rest_in_p
     assert listed(view(large, view="servers", page="999")) == seen[-100:]
 
 
+def test_more_broken_portals_than_a_page_has_rows_are_all_shown() -> None:
+    portals = [made.portal(f"p-{number}", DOWN) for number in range(PAGE_SIZE + 50)]
+    shown = view(made.listed(made.inventory(*portals, HEALTHY)))
+    assert len(shown.portals) == PAGE_SIZE + 50
+    assert all(portal.needs_attention for portal in shown.portals)
+
+
+def test_an_account_that_nobody_scrapes_any_more_is_told_with_its_age() -> None:
+    left = made.listed(made.inventory(MIXED), "Left", "d" * 32, ended=NOW - HOUR)
+    shown = view(ACCOUNT, left)
+    (account,) = shown.troubled_accounts
+    assert (account.name, account.level, account.overdue, account.outdated) == (
+        "Left", "warn", True, True,
+    )  # fmt: skip
+    assert account.runbook == "CloudflareMCPAccountNotObserved"
+
+
 def test_a_flood_of_broken_servers_is_bounded_and_counted() -> None:
     servers = [msgspec.structs.replace(DOWN, id=f"s-{number}") for number in range(700)]
     (portal, group) = view(made.listed(made.inventory(made.portal("p", *servers)))).groups
@@ -622,6 +639,12 @@ AFFECTED = "3 of 5 portals affected, 6 servers need attention, 36 of 130 tools l
         ([made.failing(FAILURE, FRESH)], ["bad: 1 account cannot be listed"]),
         ([made.listed(made.inventory())], ["info: There are no portals and no servers"]),
         (
+            [made.listed(made.inventory(HEALTHY)),
+             made.listed(made.inventory(), "Left", "d" * 32, ended=NOW - HOUR)],
+            ["warn: 1 account is not scraped any more",
+             "good: No trouble in 1 portal and 1 server"],
+        ),
+        (
             [made.listed(made.inventory(MIXED), ended=NOW - 3 * HOUR)],
             ["bad: 1 of 1 portal affected, 2 servers need attention, 12 of 42 tools lost",
              "warn: Nothing was scraped for 3 h: is Prometheus still running?"],
@@ -631,7 +654,7 @@ AFFECTED = "3 of 5 portals affected, 6 servers need attention, 36 of 130 tools l
             ["warn: 1 of 1 portal affected"],
         ),
     ],
-    ids=["fresh", "good", "trouble", "failing", "never", "empty", "quiet", "hidden"],
+    ids=["fresh", "good", "trouble", "failing", "never", "empty", "left", "quiet", "hidden"],
 )  # fmt: skip
 def test_the_summary_says_the_worst_first(observed: list[Observed], lines: list[str]) -> None:
     shown = view(*observed)

@@ -21,6 +21,8 @@ from exporter.web.status.states import LEVELS, PORTAL_STATES, SERVER_STATES, UNA
 QUIET_AFTER = 600.0
 """Seconds without a listing after which Prometheus seems to have stopped scraping."""
 
+MINUTE = 60.0
+
 _THREE = {"true": True, "false": False}
 
 
@@ -131,6 +133,7 @@ class AccountStatus(msgspec.Struct, frozen=True):
     name: str
     level: str
     listed: bool
+    overdue: bool
     reason: str | None
     error: str | None
     hint: str | None
@@ -146,8 +149,8 @@ class AccountStatus(msgspec.Struct, frozen=True):
 
     @property
     def outdated(self) -> bool:
-        """Whether its portals and servers are those of an earlier listing."""
-        return not self.listed and self.shown_as_of is not None
+        """Whether its portals and servers are older than the page says of itself."""
+        return (self.overdue or not self.listed) and self.shown_as_of is not None
 
 
 class GoneStatus(msgspec.Struct, frozen=True):
@@ -224,7 +227,15 @@ def time_of(accounts: Iterable[Observed], now: float) -> float:
     current minute.
     """
     newest = max((one.latest.ended for one in accounts if one.latest is not None), default=now)
-    return newest if now - newest <= QUIET_AFTER else now // 60 * 60
+    return newest if now - newest <= QUIET_AFTER else now // MINUTE * MINUTE
+
+
+def is_quiet(ended: float, now: float) -> bool:
+    """Whether a listing that ended then is so old that another should have followed.
+
+    ``now`` is of `time_of`, which may be the begin of a minute.
+    """
+    return now - ended > QUIET_AFTER - MINUTE
 
 
 def report(accounts: Sequence[Observed], now: float, stale_after: float) -> Status:
@@ -235,7 +246,7 @@ def report(accounts: Sequence[Observed], now: float, stale_after: float) -> Stat
         now: up to when ages count, Unix time.
         stale_after: seconds without a successful sync after which a server is stale.
     """
-    listed = tuple(sorted((_account(one) for one in accounts), key=_account_order))
+    listed = tuple(sorted((_account(one, now) for one in accounts), key=_account_order))
     portals: list[PortalStatus] = []
     servers: list[ServerStatus] = []
     gone: list[GoneStatus] = []
@@ -298,20 +309,24 @@ _ACCOUNT_RUNBOOKS = {
 }
 
 
-def _account(account: Observed) -> AccountStatus:
+def _account(account: Observed, now: float) -> AccountStatus:
     latest, whole = account.latest, account.whole
     inventory = None if whole is None else whole.inventory
     failure = None if latest is None else latest.failure
     skipped = 0 if inventory is None else len(inventory.skipped)
+    overdue = latest is not None and is_quiet(latest.ended, now)
     runbook = "CloudflareMCPAccountRecordsSkipped" if skipped else ""
+    if overdue:
+        runbook = "CloudflareMCPAccountNotObserved"
     if failure is not None:
         runbook = _ACCOUNT_RUNBOOKS.get(failure.reason, "CloudflareMCPAccountListingFailing")
-    level = "bad" if failure else "info" if latest is None else "warn" if skipped else "good"
+    level = "warn" if overdue or skipped else "info" if latest is None else "good"
     return AccountStatus(
         id=account.account_id,
         name=account.account_name,
-        level=level,
+        level=level if failure is None else "bad",
         listed=latest is not None and failure is None,
+        overdue=overdue,
         reason=None if failure is None else failure.reason.value,
         error=None if failure is None else str(failure),
         hint=None if failure is None else failure.hint,

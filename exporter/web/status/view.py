@@ -11,7 +11,7 @@ import msgspec
 from exporter.web.status import words
 from exporter.web.status.query import ATTENTION, SERVERS, Query
 from exporter.web.status.report import (
-    QUIET_AFTER,
+    MINUTE,
     AccountStatus,
     Error,
     GoneStatus,
@@ -41,8 +41,6 @@ DASHBOARD = "https://dash.cloudflare.com/{account_id}/one/access-controls/ai-con
 
 ONLY_TEXT = "The API gives an error text only, which is not shown here."
 """Stands where nothing else is known of an error."""
-
-MINUTE = 60.0
 
 _DENIED = frozenset({401, 403})
 
@@ -246,8 +244,12 @@ def _about_listings(status: Status, now: float) -> Iterable[Line]:
         text = f"{counted(waiting, 'account is', 'accounts are')} not listed yet"
         yield Line("info", text)
     quiet = 0.0 if status.as_of is None else now - status.as_of.timestamp()
-    if quiet > QUIET_AFTER - MINUTE:  # `now` is the begin of a minute then
+    overdue = sum(one.overdue for one in status.accounts)
+    if quiet > MINUTE:  # see `time_of`
         text = f"Nothing was scraped for {words.duration(quiet)}: is Prometheus still running?"
+        yield Line("warn", text)
+    elif overdue:
+        text = f"{counted(overdue, 'account is', 'accounts are')} not scraped any more"
         yield Line("warn", text)
 
 
