@@ -10,28 +10,28 @@ from functools import partial
 import msgspec
 from prometheus_client.registry import Collector
 
-from exporter.cloudflare.backoff import Pause, SharedLimits
-from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Kept, Shared
+from exporter.cloudflare.backoff import Backoff, SharedLimits
+from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, IdleConnections, Shared
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
 from exporter.cloudflare.merge import build
-from exporter.cloudflare.rate_limit import Quotas
+from exporter.cloudflare.rate_limit import RequestQuotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
-from exporter.metrics.api_metrics import Telemetry
-from exporter.metrics.exporter_metrics import OwnMetrics
+from exporter.metrics.api_metrics import ApiMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.samples import Family
 from exporter.model import Inventory
 from exporter.redaction import KnownSecrets
-from exporter.scrape_result import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 from exporter.settings import Account, Credentials, Secret, SecretReader
 from exporter.threads import in_thread
 
 
-class Scrapes(msgspec.Struct, frozen=True):
+class ScrapeResult(msgspec.Struct, frozen=True):
     """The outcome of one scrape of one or all accounts.
 
     Attributes:
@@ -40,9 +40,9 @@ class Scrapes(msgspec.Struct, frozen=True):
         own: the exporter's metrics about itself; None where they were not asked for.
     """
 
-    accounts: tuple[Scrape, ...]
+    accounts: tuple[ListingResult, ...]
     telemetry: tuple[Collector, ...]
-    own: OwnMetrics | None
+    own: ExporterMetrics | None
 
     @property
     def identity(self) -> object:
@@ -64,7 +64,7 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
     account: Account
     collector: AccountCollector
     client: Client
-    pause: Pause
+    pause: Backoff
 
 
 class Accounts:
@@ -96,11 +96,14 @@ class Accounts:
         self._offset = offset
         self._wall_clock = wall_clock
         self._shared = Shared(
-            asyncio.Semaphore(most_requests), known.strike, Quotas(), Kept(most_kept)
+            asyncio.Semaphore(most_requests),
+            known.strike,
+            RequestQuotas(),
+            IdleConnections(most_kept),
         )
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
-        self.own = OwnMetrics(loaded=wall_clock())
+        self.own = ExporterMetrics(loaded=wall_clock())
         self.replace(accounts)
 
     def replace(self, accounts: Iterable[Account]) -> Changes:
@@ -126,11 +129,11 @@ class Accounts:
         """Of the accounts, in the order of the configuration."""
         return tuple(self._members)
 
-    def observed(self) -> tuple[Observed, ...]:
+    def observed(self) -> tuple[AccountState, ...]:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
 
-    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
+    async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
         """List each account, or the one that is named, or wait for the listings under way.
 
         Args:
@@ -143,13 +146,13 @@ class Accounts:
         wanted = tuple(self._members.values()) if name is None else (self._members[name],)
         seconds = self._seconds(announced)
         accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
-        return Scrapes(
+        return ScrapeResult(
             accounts=tuple(accounts),
             telemetry=tuple(one.collector.telemetry.registry for one in wanted),
             own=self.own if name is None else None,
         )
 
-    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterator[bytes]:
+    def expose(self, scrapes: ScrapeResult, form: Format, names: frozenset[str]) -> Iterator[bytes]:
         """The exposition of these scrapes, as of now, in pieces; for any thread.
 
         Args:
@@ -166,7 +169,7 @@ class Accounts:
         for member in self._members.values():
             member.collector.stop(grace)
 
-    def _families(self, scrapes: Scrapes) -> Iterator[Family]:
+    def _families(self, scrapes: ScrapeResult) -> Iterator[Family]:
         yield from families(scrapes.accounts, self._wall_clock())
         if scrapes.own is not None:
             yield from scrapes.own.families()
@@ -182,8 +185,8 @@ class Accounts:
     def _member(self, account: Account, old: _Member | None) -> _Member:
         if old is not None and old.account == account:
             return old
-        telemetry = Telemetry(account.account_id) if old is None else old.collector.telemetry
-        pause = Pause(self._limits) if old is None else old.pause
+        telemetry = ApiMetrics(account.account_id) if old is None else old.collector.telemetry
+        pause = Backoff(self._limits) if old is None else old.pause
         client = Client(
             _endpoint(account),
             self._headers(account.credentials),

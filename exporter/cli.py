@@ -27,8 +27,8 @@ from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.access import OPEN
-from exporter.web.base_url import Site
 from exporter.web.listen import handed_over, listen
+from exporter.web.public_address import PublicAddress
 from exporter.web.routes import App
 from exporter.web.server import Server
 from exporter.web.systemd import Notifier
@@ -108,7 +108,7 @@ async def _serve(
         telemetry_path=settings.telemetry_path,
         control=control,
         lifecycle=settings.enable_lifecycle,
-        site=Site(settings.route_prefix, settings.external_url),
+        site=PublicAddress(settings.route_prefix, settings.external_url),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
     )

@@ -32,17 +32,17 @@ from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.listing_log import ListingLog
 from exporter.logs import event
-from exporter.metrics.api_metrics import Telemetry
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
-from exporter.scrape_result import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 
 LOG = logging.getLogger(__name__)
 
-LONGEST_SPARED = 15.0
+MAX_RETAINED = 15.0
 """Seconds for which a listing serves further scrapes where the API's quota is short: no more than
 the shortest interval at which people scrape."""
 
-IMPATIENCE_LOGGED_EVERY = 600.0
+TIMEOUT_LOG_INTERVAL = 600.0
 """Seconds between two lines about scrapes that could not wait for the listing."""
 
 ListAccount = Callable[[Deadline], Awaitable[Inventory]]
@@ -55,7 +55,7 @@ class _Listing:
         self.seconds = seconds
         self.started = time.perf_counter()
         self.limit: asyncio.Timeout | None = None
-        self.task: asyncio.Task[Scrape]
+        self.task: asyncio.Task[ListingResult]
 
     @property
     def age(self) -> float:
@@ -85,12 +85,12 @@ class AccountCollector:
         account_id: str,
         account_name: str,
         list_account: ListAccount,
-        telemetry: Telemetry,
+        telemetry: ApiMetrics,
         *,
         timeout: float = 9.0,
         cache_ttl: float = 0.0,
         quota_is_short: Callable[[], bool] = lambda: False,
-        before: Observed | None = None,
+        before: AccountState | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
@@ -100,7 +100,7 @@ class AccountCollector:
         self._list_account = list_account
         self._wall_clock = wall_clock
         self._listing: _Listing | None = None
-        self._observed = Observed(
+        self._observed = AccountState(
             account_id,
             account_name,
             latest=None if before is None else before.latest,
@@ -110,11 +110,11 @@ class AccountCollector:
         self._impatience_logged = float("-inf")
 
     @property
-    def observed(self) -> Observed:
+    def observed(self) -> AccountState:
         """What the listings so far have brought."""
         return self._observed
 
-    async def scrape(self, seconds: float | None = None) -> Scrape:
+    async def scrape(self, seconds: float | None = None) -> ListingResult:
         """The outcome of a listing that is under way, or of a new one.
 
         Args:
@@ -149,7 +149,7 @@ class AccountCollector:
         """
         if listing.task.cancelled():
             return False
-        if listing.age < LONGEST_SPARED and self._quota_is_short():
+        if listing.age < MAX_RETAINED and self._quota_is_short():
             return True
         return listing.age < self._cache_ttl and listing.task.result().inventory is not None
 
@@ -158,7 +158,7 @@ class AccountCollector:
         listing.task = asyncio.get_running_loop().create_task(self._run(listing))
         return listing
 
-    async def _run(self, listing: _Listing) -> Scrape:
+    async def _run(self, listing: _Listing) -> ListingResult:
         """The listing's task: returns, whatever happens to it."""
         inventory = failure = None
         try:
@@ -190,11 +190,11 @@ class AccountCollector:
         *,
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
-    ) -> Scrape:
+    ) -> ListingResult:
         now = self._wall_clock()
         whole = self._observed.whole
         last_success = None if whole is None else whole.ended
-        return Scrape(
+        return ListingResult(
             account_id=self._observed.account_id,
             account_name=self._observed.account_name,
             duration=seconds,
@@ -205,7 +205,7 @@ class AccountCollector:
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _note(self, scrape: Scrape) -> None:
+    def _note(self, scrape: ListingResult) -> None:
         """Count and log the outcome, before anybody sees it."""
         if scrape.failure is not None:
             self.telemetry.listing_failed(scrape.failure.reason)
@@ -217,10 +217,10 @@ class AccountCollector:
             scrape.failure.__traceback__ = scrape.failure.__cause__ = None
             scrape.failure.__context__ = None
 
-    def _impatient(self, waited: float) -> Scrape:
+    def _impatient(self, waited: float) -> ListingResult:
         """What a scrape gets whose own time is over: nothing is known of the account by then."""
         now = time.monotonic()
-        if now - self._impatience_logged >= IMPATIENCE_LOGGED_EVERY:
+        if now - self._impatience_logged >= TIMEOUT_LOG_INTERVAL:
             self._impatience_logged = now
             event(
                 LOG,

@@ -15,7 +15,7 @@ from exporter.errors import SettingsError
 from exporter.metrics.catalog import ALL
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape_result import Scrape
+from exporter.scrape_result import ListingResult
 
 NAMES = frozenset(metric.name for metric in ALL)
 """The product's own families. The node_exporter has a process of its own to tell of, and refuses
@@ -112,7 +112,7 @@ async def check(accounts: Accounts, form: str, output: BinaryIO) -> int:
     return int(any(scrape.failure is not None for scrape in scrapes))
 
 
-def _facts(scrape: Scrape) -> dict[str, Any]:
+def _facts(scrape: ListingResult) -> dict[str, Any]:
     """What is known of one account, as the JSON report shows it."""
     facts: dict[str, Any] = {
         "name": scrape.account_name,
@@ -141,13 +141,13 @@ def _counts(inventory: Inventory) -> dict[str, int]:
     }
 
 
-def _as_json(accounts: tuple[Scrape, ...]) -> str:
+def _as_json(accounts: tuple[ListingResult, ...]) -> str:
     facts = [_facts(account) for account in accounts]
     report = {"ok": all(one["ok"] for one in facts), "accounts": facts}
     return json.dumps(report, indent=2) + "\n"
 
 
-def _as_text(accounts: tuple[Scrape, ...]) -> str:
+def _as_text(accounts: tuple[ListingResult, ...]) -> str:
     return "".join(_paragraph(_facts(account)) for account in accounts)
 
 
@@ -172,4 +172,7 @@ def _paragraph(facts: dict[str, Any]) -> str:
     return text
 
 
-REPORTS: dict[str, Callable[[tuple[Scrape, ...]], str]] = {"text": _as_text, "json": _as_json}
+REPORTS: dict[str, Callable[[tuple[ListingResult, ...]], str]] = {
+    "text": _as_text,
+    "json": _as_json,
+}

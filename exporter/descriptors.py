@@ -19,10 +19,10 @@ LOG = logging.getLogger(__name__)
 RESERVE = 32
 """For what is open at the start, files of a reload, secrets and name lookups."""
 
-MANY = 1 << 20
+ENOUGH_DESCRIPTORS = 1 << 20
 """Stands for no limit."""
 
-FEWEST = 64
+MIN_CONNECTIONS = 64
 """Below this limit no sensible share is left."""
 
 
@@ -49,7 +49,7 @@ def raise_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):  # some systems allow less than they say
         hard = soft
-    return MANY if hard == resource.RLIM_INFINITY else hard
+    return ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
 
 
 def share_out(limit: int) -> Shares:
@@ -58,9 +58,9 @@ def share_out(limit: int) -> Shares:
     Raises:
         SettingsError: they are too few.
     """
-    if limit < FEWEST:
+    if limit < MIN_CONNECTIONS:
         raise SettingsError(
-            f"the limit of open files is {limit}, and {FEWEST} are needed; raise it "
+            f"the limit of open files is {limit}, and {MIN_CONNECTIONS} are needed; raise it "
             "(LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - RESERVE

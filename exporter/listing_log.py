@@ -7,11 +7,11 @@ import logging
 from exporter.errors import Reason
 from exporter.logs import event
 from exporter.model import Inventory
-from exporter.scrape_result import Scrape
+from exporter.scrape_result import ListingResult
 
 LOG = logging.getLogger(__name__)
 
-MOST_NAMED = 10_000
+MAX_NAMED = 10_000
 """Records and values named in the log at most, so that a flood of them does not fill memory."""
 
 
@@ -23,7 +23,7 @@ class ListingLog:
         self._state: Reason | str | None = "unknown"
         self._named: set[object] = set()
 
-    def note(self, scrape: Scrape) -> None:
+    def note(self, scrape: ListingResult) -> None:
         """Log what this scrape shows for the first time."""
         state = None if scrape.failure is None else scrape.failure.reason
         if state != self._state:
@@ -32,7 +32,7 @@ class ListingLog:
         if scrape.inventory is not None:
             self._log_new(scrape.inventory)
 
-    def _log_state(self, scrape: Scrape) -> None:
+    def _log_state(self, scrape: ListingResult) -> None:
         failure, inventory = scrape.failure, scrape.inventory
         if failure is not None:
             event(
@@ -74,7 +74,7 @@ class ListingLog:
                 event(LOG, logging.WARNING, "unknown value", account=self._account, note=note)
 
     def _is_new(self, thing: object) -> bool:
-        if thing in self._named or len(self._named) >= MOST_NAMED:
+        if thing in self._named or len(self._named) >= MAX_NAMED:
             return False
         self._named.add(thing)
         return True

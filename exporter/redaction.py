@@ -2,7 +2,7 @@
 
 A secret does not always come back as it was sent: a library shows it as ``repr`` does, a proxy
 puts it into a URL or lowers its letters, a peer repeats the half that fits. So every run of
-`SHORTEST_RUN` characters of each form is struck, whatever the case of its letters.
+`MIN_RUN` characters of each form is struck, whatever the case of its letters.
 
 How a run is found: of each form, every fourth piece of nine characters stands in one index, and
 any run of twelve holds such a piece whole. A text is looked through once, one look-up a character,
@@ -19,18 +19,18 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-STRUCK_OUT = "***"
+REDACTED = "***"
 
-SHORTEST_RUN = 12
+MIN_RUN = 12
 """Characters of a secret in a row that are struck; fewer occur in texts that have none."""
 
 STEP = 4
-PIECE = SHORTEST_RUN - STEP + 1
+PIECE = MIN_RUN - STEP + 1
 
-SHORTEST_ENCODED = 8
+MIN_ENCODED = 8
 """Characters of a secret whose base64 is struck too; that of a shorter one is any word."""
 
-MOST_LEARNT = 1_000
+MAX_LEARNT = 1_000
 """Secrets remembered that came with time, from files that are read again and again."""
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -66,10 +66,10 @@ class KnownSecrets:
             if text in self._learnt or text in self._held:
                 return
             self._learnt[text] = None
-            if len(self._learnt) <= MOST_LEARNT:
+            if len(self._learnt) <= MAX_LEARNT:
                 self._index.add(text)
                 return
-            for oldest in list(self._learnt)[: MOST_LEARNT // 10]:
+            for oldest in list(self._learnt)[: MAX_LEARNT // 10]:
                 del self._learnt[oldest]
             index = _Index()
             for known in {*self._held, *self._learnt}:
@@ -85,7 +85,7 @@ class KnownSecrets:
         for start, end in _joined(spans):
             kept.append(text[done:start])
             done = end
-        return STRUCK_OUT.join([*kept, text[done:]])
+        return REDACTED.join([*kept, text[done:]])
 
 
 class _Index:
@@ -97,7 +97,7 @@ class _Index:
 
     def add(self, secret: str) -> None:
         for form in _forms(secret):
-            if len(form) < SHORTEST_RUN:
+            if len(form) < MIN_RUN:
                 # Another set, since somebody may be going through this one.
                 self._short = {*self._short, form}
                 continue
@@ -120,7 +120,7 @@ class _Index:
                 if at + PIECE <= struck.get(form, 0):
                     continue  # another piece of the same run
                 first, end = _run(text, at, form, start)
-                if end - first >= SHORTEST_RUN:
+                if end - first >= MIN_RUN:
                     struck[form] = end
                     yield first, end
 
@@ -178,7 +178,7 @@ ENCODINGS: tuple[Callable[[str], str], ...] = (
 def _forms(secret: str) -> set[str]:
     """The secret as it may be shown, lowered."""
     forms = {encode(secret) for encode in ENCODINGS}
-    if len(secret) >= SHORTEST_ENCODED:
+    if len(secret) >= MIN_ENCODED:
         forms.update(_in_base64(secret.encode("utf-8", "surrogatepass")))
     return {_lowered(form) for form in forms} - {""}
 

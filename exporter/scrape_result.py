@@ -8,7 +8,7 @@ from exporter.errors import ListingError
 from exporter.model import Inventory
 
 
-class Scrape(msgspec.Struct, frozen=True):
+class ListingResult(msgspec.Struct, frozen=True):
     """The outcome of one listing.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scrape(msgspec.Struct, frozen=True):
     ratelimit_remaining: float | None = None
 
 
-class Observed(msgspec.Struct, frozen=True):
+class AccountState(msgspec.Struct, frozen=True):
     """What is known of an account without asking the API.
 
     Attributes:
@@ -44,5 +44,5 @@ class Observed(msgspec.Struct, frozen=True):
 
     account_id: str
     account_name: str
-    latest: Scrape | None = None
-    whole: Scrape | None = None
+    latest: ListingResult | None = None
+    whole: ListingResult | None = None

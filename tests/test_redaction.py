@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from exporter.cloudflare.api_errors import failure
 from exporter.cloudflare.texts import presentable
 from exporter.logs import ENCODERS, LineFormatter
-from exporter.redaction import MOST_LEARNT, SHORTEST_RUN, KnownSecrets
+from exporter.redaction import MAX_LEARNT, MIN_RUN, KnownSecrets
 
 TOKEN = "Qx7vR2mLp9-tZk4Wc_Yb6NsHd3GfJ8uEaViOyTqB"
 ALPHABET = string.ascii_letters + string.digits + "_-"
 TOKENS = st.text(ALPHABET, min_size=20, max_size=60)
 PASSWORDS = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x24F, exclude_categories=["Cc"]),
-    min_size=SHORTEST_RUN,
+    min_size=MIN_RUN,
     max_size=40,
 )
 CASES: list[Callable[[str], str]] = [str, str.lower, str.upper, str.swapcase, str.title]
@@ -41,8 +41,8 @@ def lowered(text: str) -> str:
 def shown(secret: str, text: str) -> list[str]:
     """Runs of the secret that the text shows, whatever their case."""
     secret, text = lowered(secret), lowered(text)
-    starts = range(len(secret) - SHORTEST_RUN + 1)
-    return [run for run in (secret[i : i + SHORTEST_RUN] for i in starts) if run in text]
+    starts = range(len(secret) - MIN_RUN + 1)
+    return [run for run in (secret[i : i + MIN_RUN] for i in starts) if run in text]
 
 
 def test_this_file_notices_a_run_of_a_secret() -> None:
@@ -79,7 +79,7 @@ def test_a_text_without_a_run_of_a_secret_stays_as_it_is(text: str, token: str) 
     assume("*" not in text)
     struck = KnownSecrets([token]).strike(text)
     assert struck == text or "***" in struck
-    if len(text) < SHORTEST_RUN:
+    if len(text) < MIN_RUN:
         assert struck == text
 
 
@@ -89,7 +89,7 @@ def test_exactly_a_run_is_struck_and_what_stands_around_it_stays(
 ) -> None:
     part = token[start : start + length]
     struck = KnownSecrets([token]).strike(f"<{part}>")
-    assert struck == (f"<{part}>" if len(part) < SHORTEST_RUN else "<***>")
+    assert struck == (f"<{part}>" if len(part) < MIN_RUN else "<***>")
 
 
 FORMS: dict[str, Callable[[str], str]] = {
@@ -227,7 +227,7 @@ def test_a_text_whose_lower_form_is_longer_is_struck_at_the_right_place() -> Non
 
 def test_the_newest_learnt_secrets_are_struck_and_all_that_are_held() -> None:
     known = KnownSecrets([TOKEN])
-    learnt = [f"secret-number-{number:06}-x" for number in range(MOST_LEARNT + 200)]
+    learnt = [f"secret-number-{number:06}-x" for number in range(MAX_LEARNT + 200)]
     for secret in learnt:
         known.learn(secret)
     assert known.strike(f"{TOKEN} {learnt[-1]} {learnt[-500]}") == "*** *** ***"

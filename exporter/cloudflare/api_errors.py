@@ -17,9 +17,9 @@ from msgspec import Raw
 
 from exporter.cloudflare.bounds import whole
 from exporter.cloudflare.convert import plain
-from exporter.cloudflare.json_repair import Body, Unrepairable, repaired
+from exporter.cloudflare.json_repair import Body, UnrepairableError, repaired
 from exporter.cloudflare.schema import ApiMessage, ApiMessages, Envelope
-from exporter.cloudflare.texts import Strike, presentable
+from exporter.cloudflare.texts import Redact, presentable
 from exporter.errors import ListingError, Reason
 
 REASON_BY_CODE: dict[int, Reason] = {
@@ -70,13 +70,13 @@ LONGEST_CODE = 10
 LONGEST_MESSAGE = 64 * 1024
 """Bytes of a message that is shown at all."""
 
-LARGEST_REPAIRED = 1 << 20
+MAX_REPAIRED = 1 << 20
 """Bytes of an error's body of which faulty characters are repaired."""
 
 LONGEST_PAUSE = 15 * 60.0
 """Seconds: three times what the API's own limit lasts; more is a mistake of whoever said it."""
 
-MAY_NAME_A_PAUSE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+MAY_HAVE_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -86,7 +86,7 @@ _MESSAGE = msgspec.json.Decoder(ApiMessage)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def failure(status: int, headers: Mapping[str, str], body: Body, strike: Strike) -> ListingError:
+def failure(status: int, headers: Mapping[str, str], body: Body, strike: Redact) -> ListingError:
     """The error that an answer stands for.
 
     ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
@@ -102,7 +102,7 @@ def failure(status: int, headers: Mapping[str, str], body: Body, strike: Strike)
     messages = [] if envelope is None else _messages(envelope)
     codes = [code for code in map(_code, messages) if code is not None]
     retry_after = None
-    if envelope is not None and status in MAY_NAME_A_PAUSE:
+    if envelope is not None and status in MAY_HAVE_RETRY_AFTER:
         retry_after = parse_retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
     reason = _reason(status, codes)
     return ListingError(
@@ -125,10 +125,8 @@ def _reason(status: int, codes: list[int]) -> Reason:
 def _envelope(body: Body) -> Envelope | None:
     """None where the body is not the API's own."""
     try:
-        return _ENVELOPE.decode(
-            repaired(body, lambda: None) if len(body) <= LARGEST_REPAIRED else body
-        )
-    except (*UNREADABLE, Unrepairable):
+        return _ENVELOPE.decode(repaired(body, lambda: None) if len(body) <= MAX_REPAIRED else body)
+    except (*UNREADABLE, UnrepairableError):
         return None
 
 
@@ -148,7 +146,7 @@ def _code(message: ApiMessage) -> int | None:
 
 
 def _describe(
-    status: int, headers: Mapping[str, str], messages: list[ApiMessage], strike: Strike
+    status: int, headers: Mapping[str, str], messages: list[ApiMessage], strike: Redact
 ) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return f"the API answered HTTP {status}, a redirect; redirects are never followed"

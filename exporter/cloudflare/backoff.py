@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 
 from exporter.errors import ListingError, Reason
 
-FIRST_PAUSE = 30.0
+FIRST_BACKOFF = 30.0
 LONGEST_PAUSE = 300.0
 """Growing pauses, in seconds: one scrape interval or two at first, the API's own window at last."""
 
@@ -42,7 +42,7 @@ class SharedLimits:
             return self._until.get(credentials, 0.0)
 
 
-class Pause:
+class Backoff:
     """Remembers across listings of one account until when to back off. Thread-safe.
 
     A pause without a time that the API named is twice as long as the one before, unless that
@@ -63,7 +63,7 @@ class Pause:
         self._clock = clock
         self._lock = threading.Lock()
         self._until = dict.fromkeys(GROWING, -math.inf)
-        self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
+        self._next = dict.fromkeys(GROWING, FIRST_BACKOFF)
         self._refused: Hashable = None
 
     def check(self, credentials: Hashable) -> None:
@@ -103,7 +103,7 @@ class Pause:
                 self._shared.note(credentials, self._until[reason])
 
     def _forget(self, reason: Reason) -> None:
-        self._until[reason], self._next[reason] = -math.inf, FIRST_PAUSE
+        self._until[reason], self._next[reason] = -math.inf, FIRST_BACKOFF
 
     def _seconds(self, failure: ListingError, now: float) -> float | None:
         if failure.retry_after is not None:
@@ -114,7 +114,7 @@ class Pause:
         if now < self._until[reason]:
             return None  # it was sent before the pause began, and says nothing new
         if now > self._until[reason] + LONGEST_PAUSE:
-            self._next[reason] = FIRST_PAUSE
+            self._next[reason] = FIRST_BACKOFF
         seconds = self._next[reason]
         self._next[reason] = min(seconds * 2, LONGEST_PAUSE)
         return seconds

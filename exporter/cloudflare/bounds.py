@@ -6,7 +6,7 @@ the API, of a proxy in between, or by ill will.
 
 from __future__ import annotations
 
-MOST_WHOLE = 2**53
+MAX_WHOLE = 2**53
 """Beyond it a JSON number is not exact everywhere, and no code or count of the API comes near."""
 
 LONGEST_LABEL = 2048
@@ -18,14 +18,14 @@ def whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     # Infinity and NaN fail the comparison too.
-    return int(value) if -MOST_WHOLE <= value <= MOST_WHOLE else None
+    return int(value) if -MAX_WHOLE <= value <= MAX_WHOLE else None
 
 
 def counted(value: object) -> int | None:
     """A count, where the API sent one; an absurdly large one as the largest number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
-    return min(value, MOST_WHOLE)
+    return min(value, MAX_WHOLE)
 
 
 def cut(text: str, most: int) -> str:

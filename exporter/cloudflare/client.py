@@ -11,13 +11,13 @@ from typing import NamedTuple
 import msgspec
 
 from exporter.cloudflare.api_errors import failure
-from exporter.cloudflare.backoff import Pause
+from exporter.cloudflare.backoff import Backoff
 from exporter.cloudflare.credentials import HeaderAuth, Headers
-from exporter.cloudflare.decode import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.decode import NotSuccessfulError, Page, decode_portals, decode_servers
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
-from exporter.cloudflare.rate_limit import Quotas
-from exporter.cloudflare.texts import Strike
+from exporter.cloudflare.rate_limit import RequestQuotas
+from exporter.cloudflare.texts import Redact
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
 from exporter.threads import in_thread
@@ -60,7 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.base_url}/accounts/{self.account_id}/access/ai-controls/mcp/{what}"
 
 
-class Kept:
+class IdleConnections:
     """Fetchers that wait for their client's next request, the latest ones of all clients.
 
     Args:
@@ -98,9 +98,9 @@ class Shared(NamedTuple):
     """
 
     slots: asyncio.Semaphore
-    strike: Strike
-    quotas: Quotas
-    kept: Kept
+    strike: Redact
+    quotas: RequestQuotas
+    kept: IdleConnections
 
 
 class Client:
@@ -118,7 +118,7 @@ class Client:
         self,
         endpoint: Endpoint,
         headers: Headers,
-        pause: Pause,
+        pause: Backoff,
         observer: Observer,
         shared: Shared,
     ) -> None:
@@ -220,7 +220,7 @@ class Client:
             raise self._failure(answer)
         try:
             return DECODERS[what](answer.body, limit=self._endpoint.max_bytes, check=deadline.check)
-        except NotSuccessful:
+        except NotSuccessfulError:
             raise self._failure(answer) from None
 
     def _failure(self, answer: Answer) -> ListingError:

@@ -32,7 +32,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 NEXT_ADDRESS_DELAY = 0.25
 """Seconds before the next address of a name is tried in parallel (RFC 8305, section 5)."""
 
-MOST_INTERIM = 16
+MAX_INTERIM = 16
 """1xx answers that are passed over; a server that sends more will not send a final one."""
 
 _Address = tuple[int, int, int, tuple[Any, ...]]
@@ -95,7 +95,7 @@ class _FinalResponse(http.client.HTTPResponse):
     """The first answer that is not an interim one."""
 
     def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(MOST_INTERIM):
+        for _ in range(MAX_INTERIM):
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # untyped
             code = status[1]
             if code // 100 != 1 or code in {

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
 from exporter.cloudflare.schema import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     Capability,
     ErrorDetails,
     Override,
@@ -42,7 +42,7 @@ INNER_AT = re.compile(r"[^/]@")
 NULL = Raw(b"null")
 UNSAID = ErrorClass("unknown", "unknown", "", "")
 
-LARGEST_DETAILS = 64 * 1024
+MAX_DETAILS = 64 * 1024
 """Bytes of ``error_details`` whose members are looked at; more are an error in any case."""
 
 LONGEST_SCALAR = 400
@@ -59,7 +59,7 @@ UNPRINTABLE = {
 }
 
 
-class ReadServer(msgspec.Struct, frozen=True, gc=False):
+class ParsedServer(msgspec.Struct, frozen=True, gc=False):
     """A server as one record shows it, with what the portal around it says of it."""
 
     server: Server
@@ -69,7 +69,7 @@ class ReadServer(msgspec.Struct, frozen=True, gc=False):
     prompts: Exposure | None = None
 
 
-class Unusable(ValueError):  # noqa: N818 - a finding about a record, told to people as such
+class UnusableRecordError(ValueError):
     """A record has no usable id, or is of a size that no real one has."""
 
 
@@ -100,9 +100,11 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 def _identified(identity: str | None) -> str:
     """A long id is refused and not cut: what is left of two might be the same."""
     if not identity:
-        raise Unusable("it has no id")
+        raise UnusableRecordError("it has no id")
     if len(identity) > LONGEST_ID:
-        raise Unusable(f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken")
+        raise UnusableRecordError(
+            f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken"
+        )
     return printable(identity)
 
 
@@ -112,7 +114,7 @@ def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None
     return code_mode != "off" and allow is not False
 
 
-def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
+def read_server(record: ServerRecord, notes: set[str]) -> ParsedServer:
     """The server, and what is shown of it where this record stands.
 
     Args:
@@ -123,7 +125,7 @@ def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
         Unusable: it has no usable id, or far too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
-    return ReadServer(
+    return ParsedServer(
         server=_server(record, notes),
         default_disabled=record.default_disabled,
         on_behalf=record.on_behalf,
@@ -192,7 +194,7 @@ def _error_class(raw: Raw) -> ErrorClass | None:
         return None
     try:
         details = _DETAILS.decode(raw)
-        said = len(raw) > LARGEST_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
+        said = len(raw) > MAX_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return UNSAID
     if not said:
@@ -237,12 +239,12 @@ def _exposure(
     """How many of ``offered`` a portal shows, given whether it hides all by default."""
     if offered is None:
         return None
-    if len(offered) > MOST_ENTRIES:
-        raise Unusable(f"it has more than {MOST_ENTRIES} tools or prompts")
+    if len(offered) > MAX_ENTRIES:
+        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} tools or prompts")
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
-    if len(overrides) > MOST_ENTRIES:
-        raise Unusable(f"it has more than {MOST_ENTRIES} overrides")
+    if len(overrides) > MAX_ENTRIES:
+        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}

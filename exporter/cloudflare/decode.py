@@ -18,12 +18,18 @@ import msgspec
 from msgspec import Raw
 
 from exporter.cloudflare.bounds import counted, cut
-from exporter.cloudflare.convert import ReadServer, Unusable, plain, read_portal, read_server
+from exporter.cloudflare.convert import (
+    ParsedServer,
+    UnusableRecordError,
+    plain,
+    read_portal,
+    read_server,
+)
 from exporter.cloudflare.decode_lenient import UNREADABLE, Lenient, Members, members
-from exporter.cloudflare.json_repair import Unrepairable, repaired
+from exporter.cloudflare.json_repair import UnrepairableError, repaired
 from exporter.cloudflare.json_size import DEFAULT_LIMIT, Allowance, Body
 from exporter.cloudflare.schema import (
-    MOST_SERVERS,
+    MAX_SERVERS,
     Limited,
     PortalPage,
     PortalRecord,
@@ -42,7 +48,7 @@ LONGEST_PLACE = 64
 LONGEST_PROBLEM = 200
 """Characters of what is wrong with a record."""
 
-MOST_NOTES = 1000
+MAX_NOTES = 1000
 """Lines of one page about values that were not understood."""
 
 Check = Callable[[], None]
@@ -60,18 +66,18 @@ _INFO = msgspec.json.Decoder(ResultInfo)
 @cache
 def _raw_servers() -> msgspec.json.Decoder[Limited[Raw] | None]:
     """Made when it is needed first: that takes some milliseconds, and a start should not."""
-    return msgspec.json.Decoder(limited(Raw, MOST_SERVERS) | None)
+    return msgspec.json.Decoder(limited(Raw, MAX_SERVERS) | None)
 
 
 def _never() -> None:
     """Goes on for ever."""
 
 
-class ReadPortal(msgspec.Struct, frozen=True, gc=False):
+class ParsedPortal(msgspec.Struct, frozen=True, gc=False):
     """A portal with its servers; ``portal`` is None where only the servers could be read."""
 
     portal: Portal | None
-    servers: tuple[ReadServer, ...]
+    servers: tuple[ParsedServer, ...]
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -88,8 +94,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """
 
     ids: tuple[str | None, ...]
-    portals: tuple[ReadPortal, ...] = ()
-    servers: tuple[ReadServer, ...] = ()
+    portals: tuple[ParsedPortal, ...] = ()
+    servers: tuple[ParsedServer, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: frozenset[str] = frozenset()
     total_count: int | None = None
@@ -101,7 +107,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
         return len(self.servers) + sum(len(portal.servers) for portal in self.portals)
 
 
-class NotSuccessful(Exception):  # noqa: N818 - an answer of the API, not yet judged
+class NotSuccessfulError(Exception):
     """The envelope says ``success: false``."""
 
 
@@ -172,7 +178,7 @@ def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
         fixed = repaired(body, reader.check)
         if fixed is not body:
             page = _RAW_PAGE.decode(fixed)
-    except (*UNREADABLE, Unrepairable) as wrong:
+    except (*UNREADABLE, UnrepairableError) as wrong:
         raise _invalid(str(wrong)) from None
     if page is None:
         raise _invalid(problem)
@@ -181,7 +187,7 @@ def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
 
 def _result(page: PortalPage | ServerPage | RawPage) -> tuple[Any, ...]:
     if not page.success:
-        raise NotSuccessful
+        raise NotSuccessfulError
     if page.result is None:
         raise _invalid("it has no result list")
     return page.result.members
@@ -197,7 +203,7 @@ class _Notes(set[str]):
 
     def add(self, line: str) -> None:
         """Keep the line, unless there are enough."""
-        if len(self) < MOST_NOTES:
+        if len(self) < MAX_NOTES:
             super().add(line)
 
 
@@ -222,8 +228,8 @@ class _Reader:
         ids: list[str | None],
         raw_info: Raw,
         *,
-        portals: tuple[ReadPortal, ...] = (),
-        servers: tuple[ReadServer, ...] = (),
+        portals: tuple[ParsedPortal, ...] = (),
+        servers: tuple[ParsedServer, ...] = (),
     ) -> Page:
         """What was read, with what was left out."""
         info = _info(raw_info)
@@ -237,28 +243,28 @@ class _Reader:
             per_page=counted(plain(info.per_page)),
         )
 
-    def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ReadServer, ...]:
+    def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ParsedServer, ...]:
         read = (self._server(record, where, i) for i, record in enumerate(records))
         return tuple(server for server in read if server is not None)
 
-    def portal(self, record: PortalRecord, position: int) -> ReadPortal:
+    def portal(self, record: PortalRecord, position: int) -> ParsedPortal:
         self.check()
         where = f"portal {_called(record.id, position)}"
         servers = self.servers(record.servers.members, where) if record.servers else ()
-        return ReadPortal(self._portal(record, where), servers)
+        return ParsedPortal(self._portal(record, where), servers)
 
     def _portal(self, record: PortalRecord, where: str) -> Portal | None:
         try:
             return read_portal(record, self._notes)
-        except Unusable as problem:
+        except UnusableRecordError as problem:
             self._skip("portal", where, problem)
             return None
 
-    def _server(self, record: ServerRecord, where: str, position: int) -> ReadServer | None:
+    def _server(self, record: ServerRecord, where: str, position: int) -> ParsedServer | None:
         self.check()
         try:
             return read_server(record, self._notes)
-        except Unusable as problem:
+        except UnusableRecordError as problem:
             self._skip("server", _place(where, position, record.id), problem)
             return None
 
@@ -267,7 +273,7 @@ class _Reader:
 
     # --- the lenient way -----------------------------------------------------------------------
 
-    def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ReadPortal]:
+    def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ParsedPortal]:
         """A portal, strictly or else with servers that are read one by one and outlive it."""
         self.check()
         record = self._in_one_go(raw, _PORTAL)
@@ -277,27 +283,27 @@ class _Reader:
             found = members(raw, PortalRecord)
         except UNREADABLE as problem:
             self._skip("portal", f"portal {position + 1}", problem)
-            return None, ReadPortal(None, ())
+            return None, ParsedPortal(None, ())
         identity = self._lenient.text(found["id"])
         return identity, self._loose_portal(found, f"portal {_called(identity, position)}")
 
-    def _loose_portal(self, found: Members, where: str) -> ReadPortal:
-        servers: tuple[ReadServer, ...] = ()
+    def _loose_portal(self, found: Members, where: str) -> ParsedPortal:
+        servers: tuple[ParsedServer, ...] = ()
         try:
             listed = _raw_servers().decode(found.pop("servers") or b"null")
             servers = self.raw_servers(listed.members if listed else (), where)
             record = self._lenient.record(found, PortalRecord)
         except UNREADABLE as problem:
             self._skip("portal", where, problem)
-            return ReadPortal(None, servers)
-        return ReadPortal(self._portal(record, where), servers)
+            return ParsedPortal(None, servers)
+        return ParsedPortal(self._portal(record, where), servers)
 
-    def raw_servers(self, listed: Iterable[Raw], where: str) -> tuple[ReadServer, ...]:
+    def raw_servers(self, listed: Iterable[Raw], where: str) -> tuple[ParsedServer, ...]:
         """Servers, one by one."""
         read = (self._raw_server(raw, where, i) for i, raw in enumerate(listed))
         return tuple(server for server in read if server is not None)
 
-    def _raw_server(self, raw: Raw, where: str, position: int) -> ReadServer | None:
+    def _raw_server(self, raw: Raw, where: str, position: int) -> ParsedServer | None:
         self.check()
         record = self._in_one_go(raw, _SERVER)
         if record is not None:

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from exporter.cloudflare.json_size import Allowance, size
 from exporter.cloudflare.schema import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     AuthConfigSummary,
     Capability,
     Override,
@@ -128,8 +128,8 @@ class Lenient:
         listed = _LIST.decode(raw)
         if listed is None:
             return None
-        if len(listed) > MOST_ENTRIES:
-            raise msgspec.ValidationError(f"a list has more than {MOST_ENTRIES} members")
+        if len(listed) > MAX_ENTRIES:
+            raise msgspec.ValidationError(f"a list has more than {MAX_ENTRIES} members")
         return [_named(entry) for entry in listed]
 
     def _capabilities(self, raw: Raw) -> list[Capability] | None:

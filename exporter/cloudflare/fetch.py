@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 from exporter import __version__
 from exporter.cloudflare.bounds import whole
 from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
-from exporter.cloudflare.texts import Strike, presentable
+from exporter.cloudflare.texts import Redact, presentable
 from exporter.deadline import Deadline, timed_out
 from exporter.errors import ListingError, Reason
 from exporter.logs import event
@@ -38,7 +38,7 @@ PIECE = 1 << 16
 """Bytes asked of the socket, or of the decompressor, at a time: as much as a processor's cache
 holds, and as little as the allocator uses again without asking the system for it."""
 
-MOST_MEMBERS = 64
+MAX_MEMBERS = 64
 """Of one gzip body. The format allows any number, at 20 bytes each; servers send one."""
 
 
@@ -94,7 +94,7 @@ class Fetcher:
         strike: takes secrets out of a text.
     """
 
-    def __init__(self, max_bytes: int, observer: Observer, route: Route, strike: Strike) -> None:
+    def __init__(self, max_bytes: int, observer: Observer, route: Route, strike: Redact) -> None:
         self._max_bytes = max_bytes
         self._observer = observer
         self._strike = strike
@@ -269,7 +269,7 @@ def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes
             if decoder is None or decoder.eof:
                 members += 1
                 decoder = zlib.decompressobj(wbits=31)
-            if members > MOST_MEMBERS:
+            if members > MAX_MEMBERS:
                 raise _invalid("its gzip has too many members")
             deadline.check()
             try:

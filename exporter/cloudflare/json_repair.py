@@ -17,7 +17,7 @@ Body = bytes | bytearray
 PIECE = 1 << 16
 """Bytes looked at in one go: some milliseconds, and some megabytes of the matcher's own."""
 
-MOST_REPAIRS = 100_000
+MAX_REPAIRS = 100_000
 """Faults in one body; with more it is not JSON at all."""
 
 REPLACEMENT = rb"\ufffd"
@@ -39,7 +39,7 @@ _NO_ODD_NUMBER = re.compile(rb'[^"NI]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"NI]*)*'
 _ODD_NUMBER = re.compile(rb"NaN|Infinity")
 
 
-class Unrepairable(ValueError):  # noqa: N818 - a finding about a body, told to people as such
+class UnrepairableError(ValueError):
     """A body has so many faults that it was never meant as JSON."""
 
 
@@ -68,7 +68,7 @@ def _utf8(body: Body, check: Callable[[], None]) -> Body:
     for piece in _pieces(body, check):
         fixed += decoder.decode(piece).encode()
         if len(fixed) > most:
-            raise Unrepairable("it is not UTF-8")
+            raise UnrepairableError("it is not UTF-8")
     fixed += decoder.decode(b"", final=True).encode()
     return fixed
 
@@ -94,7 +94,7 @@ def _half_characters(body: Body, check: Callable[[], None]) -> Body:
     """Same length: both escapes have six characters."""
     if b"\\ud" not in body and b"\\uD" not in body:
         return body
-    found = list(_at_most(MOST_REPAIRS, _halves(body, check)))
+    found = list(_at_most(MAX_REPAIRS, _halves(body, check)))
     if not found:
         return body
     fixed = bytearray(body)
@@ -120,7 +120,7 @@ def _numbers(body: Body, check: Callable[[], None]) -> Body:
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     fixed, done = bytearray(), 0
-    for start, end in _at_most(MOST_REPAIRS, _odd_numbers(body, check)):
+    for start, end in _at_most(MAX_REPAIRS, _odd_numbers(body, check)):
         fixed += body[done:start] + TOO_LARGE
         done = end
     if not done:
@@ -159,5 +159,5 @@ def _after_string(body: Body, place: int, check: Callable[[], None]) -> int:
 def _at_most(most: int, places: Iterator[T]) -> Iterator[T]:
     for count, place in enumerate(places):
         if count >= most:
-            raise Unrepairable("it is full of what JSON does not allow")
+            raise UnrepairableError("it is full of what JSON does not allow")
         yield place

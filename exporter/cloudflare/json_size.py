@@ -16,7 +16,7 @@ Body = bytes | bytearray
 DEFAULT_LIMIT = 256 << 20
 """Bytes of a body; the default of ``--api.max-response-size``."""
 
-SMALLEST_LIMIT = 4 << 20
+MIN_LIMIT = 4 << 20
 """What a few objects more or less take does not matter below."""
 
 PIECE = 1 << 20
@@ -30,7 +30,7 @@ class Allowance:
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
-        limit = max(limit, SMALLEST_LIMIT)
+        limit = max(limit, MIN_LIMIT)
         self.objects = limit // 64
         """Objects of one body, or members of one list; real bodies have one in 90 bytes."""
         self.text = limit // 16

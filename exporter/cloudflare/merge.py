@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exporter.cloudflare.convert import ReadServer
-from exporter.cloudflare.decode import Page, ReadPortal
+from exporter.cloudflare.convert import ParsedServer
+from exporter.cloudflare.decode import Page, ParsedPortal
 from exporter.model import (
     AccountServer,
     Attachment,
@@ -38,7 +38,7 @@ class _Merging:
     def __init__(self) -> None:
         self._portals: dict[str, Portal] = {}
         self._servers: dict[str, Server] = {}
-        self._attached: dict[tuple[str, str], ReadServer] = {}
+        self._attached: dict[tuple[str, str], ParsedServer] = {}
         self._portal_count: defaultdict[str, int] = defaultdict(int)
         self._skipped: list[Skipped] = []
         self._notes: set[str] = set()
@@ -51,7 +51,7 @@ class _Merging:
         for portal in page.portals:
             self._add_portal(portal)
 
-    def _add_portal(self, read: ReadPortal) -> None:
+    def _add_portal(self, read: ParsedPortal) -> None:
         if read.portal is None:
             # The portal cannot be named, but its servers can: each is in one portal more.
             for identity in {server.server.id for server in read.servers}:
@@ -69,7 +69,7 @@ class _Merging:
         if known is None or (known != server and _server_rank(server) > _server_rank(known)):
             self._servers[server.id] = server
 
-    def _attach(self, portal_id: str, read: ReadServer) -> None:
+    def _attach(self, portal_id: str, read: ParsedServer) -> None:
         place = (portal_id, read.server.id)
         known = self._attached.get(place)
         if known is None:
@@ -97,7 +97,7 @@ class _Merging:
         )
 
 
-def _attachment(place: tuple[str, str], read: ReadServer) -> Attachment:
+def _attachment(place: tuple[str, str], read: ParsedServer) -> Attachment:
     portal_id, server_id = place
     return Attachment(
         portal_id=portal_id,
@@ -128,7 +128,7 @@ def _server_rank(server: Server) -> tuple[float, float, float, bytes]:
     )
 
 
-def _read_rank(read: ReadServer) -> tuple[float, float, float, bytes]:
+def _read_rank(read: ParsedServer) -> tuple[float, float, float, bytes]:
     return (*_server_rank(read.server)[:3], msgspec.json.encode(read))
 
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from exporter.cloudflare.decode import Page
 from exporter.errors import ListingError, Reason
 
-MOST_PAGES = 500
+MAX_PAGES = 500
 """A listing that has not ended by then never will: 10,000 portals at the default page size."""
 
-MOST_SERVERS = 1_000_000
+MAX_SERVERS = 1_000_000
 """Servers of all pages, each as often as it is listed: that many portals with 80 each, and more."""
 
 FetchPages = Callable[[Sequence[int]], Awaitable[Iterable[Page]]]
@@ -74,9 +74,9 @@ class _Pages:
             # A server that ignores `page` repeats one; items without an id do not tell.
             repeated = bool(named) and not fresh
             self._ended = self._ended or repeated or len(page.ids) < self._size
-        if self._servers > MOST_SERVERS:
+        if self._servers > MAX_SERVERS:
             raise ListingError(
-                Reason.INVALID_RESPONSE, f"the listing has more than {MOST_SERVERS} servers"
+                Reason.INVALID_RESPONSE, f"the listing has more than {MAX_SERVERS} servers"
             )
         if self.total is not None and self._items > self.total:
             self.total = None  # it was too low: from here on go by short pages
@@ -94,11 +94,11 @@ class _Pages:
         done = len(self.pages)
         if self._ended or (self.total is not None and not self.missing):
             return range(0)
-        if done >= MOST_PAGES:
+        if done >= MAX_PAGES:
             raise ListingError(
                 Reason.INVALID_RESPONSE, f"the listing has no end: {done} pages and still more"
             )
         if self.total is None:
             return range(done + 1, done + 2)
         last = max(-(-self.total // self._size), done + 1)
-        return range(done + 1, min(last, done + most, MOST_PAGES) + 1)
+        return range(done + 1, min(last, done + most, MAX_PAGES) + 1)

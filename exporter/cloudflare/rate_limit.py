@@ -16,7 +16,7 @@ _LEFT = re.compile(r"\br=(\d{1,9});t=(\d{1,9})\b")
 _QUOTA = re.compile(r"\bq=(\d{1,9})\b")
 
 
-class Quotas:
+class RequestQuotas:
     """What is left of each user's quota, by the credentials that were used. Thread-safe.
 
     Args:

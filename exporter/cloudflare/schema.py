@@ -21,16 +21,16 @@ from msgspec import UNSET, Raw
 
 T = TypeVar("T")
 
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 """Records of one page: the API's maximum for ``per_page``."""
 
-MOST_SERVERS = 500
+MAX_SERVERS = 500
 """Servers of one portal; the API allows 80."""
 
-MOST_ENTRIES = 100_000
+MAX_ENTRIES = 100_000
 """Tools, prompts or overrides of one server; the largest known have some thousands."""
 
-MOST_MESSAGES = 20
+MAX_MESSAGES = 20
 """Entries of ``errors`` that are looked at; the rest is skipped."""
 
 
@@ -128,7 +128,7 @@ class ErrorDetails(msgspec.Struct, frozen=True, gc=False):
 if TYPE_CHECKING:
     ServersOfPortal = Limited[ServerRecord]
 else:
-    ServersOfPortal = limited(ServerRecord, MOST_SERVERS)
+    ServersOfPortal = limited(ServerRecord, MAX_SERVERS)
 
 
 class PortalRecord(msgspec.Struct, frozen=True, gc=False):
@@ -158,10 +158,10 @@ if TYPE_CHECKING:
     RawItems = Limited[Raw]
     ApiMessages = Limited[Raw]
 else:
-    PortalItems = limited(PortalRecord, MOST_ITEMS)
-    ServerItems = limited(ServerRecord, MOST_ITEMS)
-    RawItems = limited(Raw, MOST_ITEMS)
-    ApiMessages = limited(Raw, MOST_MESSAGES, skip_rest=True)
+    PortalItems = limited(PortalRecord, MAX_ITEMS)
+    ServerItems = limited(ServerRecord, MAX_ITEMS)
+    RawItems = limited(Raw, MAX_ITEMS)
+    ApiMessages = limited(Raw, MAX_MESSAGES, skip_rest=True)
 
 
 class PortalPage(msgspec.Struct, frozen=True, gc=False):

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from exporter.cloudflare.bounds import cut
 
-Strike = Callable[[str], str]
+Redact = Callable[[str], str]
 """Takes secrets out of a text: `exporter.redaction.KnownSecrets.strike`."""
 
-MOST_STRUCK = 16 * 1024
+MAX_STRUCK = 16 * 1024
 """Characters of a text that are looked at: many times what is shown of one."""
 
 PICTURES = 0x2400
 """Where Unicode has a picture of each control character below space."""
 
 
-def presentable(text: str, strike: Strike, most: int) -> str:
+def presentable(text: str, strike: Redact, most: int) -> str:
     """What is shown of a text that came from upstream, in a log line or on a page.
 
     Struck first, since a secret that is cut or changed is harder to tell. Then without what a
@@ -29,7 +29,7 @@ def presentable(text: str, strike: Strike, most: int) -> str:
         strike: takes the secrets out.
         most: characters of the result.
     """
-    struck = strike(text[:MOST_STRUCK])
+    struck = strike(text[:MAX_STRUCK])
     shown = struck if struck.isprintable() else "".join(map(_printable, struck))
     return cut(shown, most)
 

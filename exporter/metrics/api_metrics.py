@@ -17,7 +17,7 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 REMAINING = re.compile(r"\br=(\d{1,9})\b")
 
 
-class Telemetry:
+class ApiMetrics:
     """Counters of one account that outlive a scrape; for any thread.
 
     They live in a registry of their own, so that they vanish with the account.

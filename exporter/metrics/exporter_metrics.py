@@ -13,7 +13,7 @@ from exporter.metrics import catalog as c
 from exporter.metrics.samples import Family, label, listed
 
 
-class OwnMetrics:
+class ExporterMetrics:
     """What one running exporter says of itself.
 
     Attributes:

@@ -41,7 +41,7 @@ class Family(msgspec.Struct, frozen=True, gc=False):
     lines: list[str]
 
 
-class Labelled(msgspec.Struct, Generic[T], frozen=True, gc=False):
+class LabeledObject(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An object with its labels as text: the account's, its own, and both."""
 
     account: str
@@ -56,9 +56,9 @@ def label(name: str, value: str) -> str:
     return f'{name}="{escaped}"'
 
 
-def labeled(account: str, own: str, value: T) -> Labelled[T]:
+def labeled(account: str, own: str, value: T) -> LabeledObject[T]:
     """The object, given its account's labels and its own."""
-    return Labelled(account, own, f"{account},{own}", value)
+    return LabeledObject(account, own, f"{account},{own}", value)
 
 
 def listed(metric: Metric, rows: Iterable[Row]) -> Family:
@@ -73,7 +73,7 @@ def line(name: str, labels: str, value: float) -> str:
 
 
 def plain(
-    metric: Metric, objects: Iterable[Labelled[T]], value: Callable[[T], float | None]
+    metric: Metric, objects: Iterable[LabeledObject[T]], value: Callable[[T], float | None]
 ) -> Family:
     """One sample an object, absent where the value is."""
     name, known = metric.name, NUMBERS.get
@@ -88,7 +88,7 @@ def plain(
 def state_set(
     metric: Metric,
     values: Sequence[str],
-    objects: Iterable[Labelled[T]],
+    objects: Iterable[LabeledObject[T]],
     state: Callable[[T], str | None],
 ) -> Family:
     """One sample an object and known value, 1 for the one that holds; absent without a state.
@@ -112,7 +112,7 @@ def state_set(
 
 
 def split(
-    metric: Metric, objects: Iterable[tuple[Labelled[T], Iterable[tuple[str, float]]]]
+    metric: Metric, objects: Iterable[tuple[LabeledObject[T], Iterable[tuple[str, float]]]]
 ) -> Family:
     """One sample an object and value of the metric's last label, whose values need no escape."""
     return Family(

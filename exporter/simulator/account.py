@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from exporter.simulator.api_records import (
     Record,
     attached_server,
-    garbled_server,
+    invalid_server,
     listed_server,
     portal_record,
     server_record,
 )
-from exporter.simulator.replay import OutsideUse, PortalState, State, Story
+from exporter.simulator.replay import OutsideUse, PortalState, Replay, State
 from exporter.simulator.scenario import Catalog, Scenario, ServerSpec
 from exporter.simulator.tool_catalog import make_prompts, make_tools
 
@@ -41,7 +41,7 @@ class SimulatedAccount:
     """The account of a scenario that began at ``start`` (Unix seconds)."""
 
     def __init__(self, scenario: Scenario, start: float, seed: int = 0) -> None:
-        self._story = Story(scenario, start)
+        self._story = Replay(scenario, start)
         self._tools = {
             spec.id: make_tools(_most(scenario, spec, "tools"), spec.nouns, f"{seed}/{spec.id}")
             for spec in scenario.servers
@@ -84,8 +84,8 @@ class SimulatedAccount:
             attached_server(records[key], specs[key], attachment)
             for key, attachment in portal.attachments.items()
         ]
-        if portal.garbled:
-            servers.append(garbled_server())
+        if portal.has_invalid_record:
+            servers.append(invalid_server())
         return portal_record(portal, servers, self._story.start)
 
 

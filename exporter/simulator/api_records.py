@@ -113,7 +113,7 @@ def attached_server(record: Record, spec: ServerSpec, attachment: Attachment) ->
     }
 
 
-def garbled_server() -> Record:
+def invalid_server() -> Record:
     """A record that says no id."""
     return {
         "name": "Half-deleted server",

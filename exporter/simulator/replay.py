@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from exporter.simulator.scenario import (
+    AddInvalidRecord,
     Attach,
     Attachment,
     Catalog,
@@ -17,10 +18,9 @@ from exporter.simulator.scenario import (
     Detach,
     Edit,
     Event,
-    Garble,
-    Mend,
     PortalSpec,
     Remove,
+    RemoveInvalidRecord,
     Restore,
     Scenario,
     ServerSpec,
@@ -63,7 +63,7 @@ class PortalState:
     modified: float
     present: bool = True
     edits: dict[str, Any] = field(default_factory=dict)
-    garbled: bool = False
+    has_invalid_record: bool = False
     """It lists a record that cannot be identified."""
 
 
@@ -75,7 +75,7 @@ class State:
     portals: dict[str, PortalState]
 
 
-class Story:
+class Replay:
     """A scenario that began at ``start`` (Unix seconds).
 
     Before ``start`` the account stands as the scenario describes it.
@@ -219,12 +219,16 @@ def _edit(_scenario: Scenario, state: State, event: Edit, moment: float) -> None
     portal.modified = moment
 
 
-def _garble(_scenario: Scenario, state: State, event: Garble, _moment: float) -> None:
-    state.portals[event.portal].garbled = True
+def _add_invalid_record(
+    _scenario: Scenario, state: State, event: AddInvalidRecord, _moment: float
+) -> None:
+    state.portals[event.portal].has_invalid_record = True
 
 
-def _mend(_scenario: Scenario, state: State, event: Mend, _moment: float) -> None:
-    state.portals[event.portal].garbled = False
+def _remove_invalid_record(
+    _scenario: Scenario, state: State, event: RemoveInvalidRecord, _moment: float
+) -> None:
+    state.portals[event.portal].has_invalid_record = False
 
 
 _APPLY: dict[type[Event], Callable[..., None]] = {
@@ -235,8 +239,8 @@ _APPLY: dict[type[Event], Callable[..., None]] = {
     Remove: _remove,
     Restore: _restore,
     Edit: _edit,
-    Garble: _garble,
-    Mend: _mend,
+    AddInvalidRecord: _add_invalid_record,
+    RemoveInvalidRecord: _remove_invalid_record,
 }
 
 

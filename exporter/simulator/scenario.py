@@ -151,21 +151,31 @@ class Edit(_Part, frozen=True, tag_field="do", tag="edit"):
     fields: dict[str, Any]
 
 
-class Garble(_Part, frozen=True, tag_field="do", tag="garble"):
-    """The portal lists a server without an id, until it is mended."""
+class AddInvalidRecord(_Part, frozen=True, tag_field="do", tag="add_invalid_record"):
+    """The portal lists a server without an id, until it is removed."""
 
     at: float
     portal: str
 
 
-class Mend(_Part, frozen=True, tag_field="do", tag="mend"):
+class RemoveInvalidRecord(_Part, frozen=True, tag_field="do", tag="remove_invalid_record"):
     """The portal lists whole records only."""
 
     at: float
     portal: str
 
 
-Event: TypeAlias = Sync | Catalog | Detach | Attach | Remove | Restore | Edit | Garble | Mend
+Event: TypeAlias = (
+    Sync
+    | Catalog
+    | Detach
+    | Attach
+    | Remove
+    | Restore
+    | Edit
+    | AddInvalidRecord
+    | RemoveInvalidRecord
+)
 
 
 class OutsideLoad(_Part, frozen=True):

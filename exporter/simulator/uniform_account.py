@@ -42,20 +42,20 @@ _VARIETY = 64
 _PROMPTS = 2
 
 
-def fleet(
+def uniform_account(
     *, portals: int, servers: int, tools: int, seed: int = 0, synced_at: float = EPOCH
-) -> Fleet:
+) -> UniformAccount:
     """An account of ``portals`` portals with ``servers`` servers each, all distinct.
 
     Every server has ``tools`` tools and two prompts, one in ten is in error, the auth types take
     turns. Every server was last synced at ``synced_at`` (Unix seconds), those in error last with
     success a day earlier.
     """
-    return Fleet(portals, servers, tools, seed, synced_at)
+    return UniformAccount(portals, servers, tools, seed, synced_at)
 
 
-class Fleet:
-    """See `fleet`. Servers share the tool objects in memory, not their places in the answer."""
+class UniformAccount:
+    """See `uniform_account`. Servers share the tool objects in memory."""
 
     def __init__(self, portals: int, servers: int, tools: int, seed: int, synced_at: float) -> None:
         self._size = (portals, servers, tools)

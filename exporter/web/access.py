@@ -44,7 +44,7 @@ class TokenBucket:
         return True
 
 
-class Guard:
+class AccessControl:
     """Stands before every path that is not open to everybody.
 
     Args:
@@ -74,5 +74,5 @@ class Guard:
         ]
 
 
-OPEN = Guard()
+OPEN = AccessControl()
 """Lets everybody in."""

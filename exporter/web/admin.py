@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.web.responses import Response, plain
 
 if TYPE_CHECKING:
-    from exporter.web.base_url import Site
+    from exporter.web.public_address import PublicAddress
     from exporter.web.request import Request
 
 
@@ -30,7 +30,7 @@ class ControlRoutes:
         lifecycle: whether clients may reload it.
     """
 
-    def __init__(self, control: Control, site: Site, lifecycle: bool) -> None:
+    def __init__(self, control: Control, site: PublicAddress, lifecycle: bool) -> None:
         self._control = control
         self._site = site
         self._lifecycle = lifecycle

@@ -22,7 +22,7 @@ from exporter.web.fair_queue import BusyError, FairQueue
 LONGEST_PASSWORD = 72
 """Bytes of a password that bcrypt looks at; whoever made the hash cut it there too."""
 
-MOST_REMEMBERED = 1024
+MAX_REMEMBERED = 1024
 
 
 class Verdict(enum.Enum):
@@ -72,7 +72,7 @@ class Passwords:
             del self._checks[digest]
         if is_right:
             self._right[digest] = None
-            if len(self._right) > MOST_REMEMBERED:
+            if len(self._right) > MAX_REMEMBERED:
                 self._right.popitem(last=False)
         return is_right
 

@@ -17,7 +17,7 @@ class Connection(Protocol):
         """Hang up at once."""
 
 
-class Crowd:
+class ConnectionLimit:
     """Knows all connections, and what each waits for.
 
     When there are too many, one makes room for the new one, so that whoever comes is heard: the

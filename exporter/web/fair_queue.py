@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from exporter.threads import in_thread
 
-MOST_WAITING = 64
-MOST_WAITING_OF_A_CLIENT = 2
+MAX_WAITING = 64
+MAX_WAITING_OF_A_CLIENT = 2
 MEMORY = 60.0
 """Seconds after which it is forgotten how often clients have asked."""
-MOST_CLIENTS = 10_000
+MAX_CLIENTS = 10_000
 """That are remembered."""
 WRONG_PASSWORD = 1000
 """As how many requests one counts."""
@@ -76,11 +76,11 @@ class FairQueue:
         """
         client = client_of(address)
         self._count(client)
-        if sum(one.client == client for one in self._waiting) >= MOST_WAITING_OF_A_CLIENT:
+        if sum(one.client == client for one in self._waiting) >= MAX_WAITING_OF_A_CLIENT:
             raise BusyError
         result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(next(self._numbers), client, check, result))
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             self._take(max).end(BusyError())
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
@@ -88,7 +88,7 @@ class FairQueue:
 
     def _count(self, client: str) -> None:
         now = self._clock()
-        if now >= self._forget_at or len(self._asked) >= MOST_CLIENTS:
+        if now >= self._forget_at or len(self._asked) >= MAX_CLIENTS:
             self._forget_at = now + MEMORY
             self._asked.clear()
         self._asked[client] += 1

@@ -95,7 +95,7 @@ def bind(address: ListenAddress, *, ipv6_only: bool = False) -> socket.socket:
         raise SettingsError(f"{_FLAG}: {address} {cause}") from None
 
 
-def hurried(listening: socket.socket) -> socket.socket:
+def without_delay(listening: socket.socket) -> socket.socket:
     """The same socket, whose connections send at once: each inherits it.
 
     Without this a body waits 40 ms for the acknowledgement of its head. asyncio sets it only on

@@ -17,23 +17,23 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.web.client_errors import client_fault
-from exporter.web.connection_limit import Crowd
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.http1 import Connection
-from exporter.web.tls_handshake import Door
+from exporter.web.tls_handshake import TlsHandshake
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from exporter.web.tls import Tls
 
-LAST_WORDS = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds for an idle peer to take its leave when the server stops."""
 
 
 class BoundedConfig(uvicorn.Config):
     """uvicorn's configuration with what it lacks; times are in seconds."""
 
-    crowd: Crowd
+    crowd: ConnectionLimit
     tls: Callable[[], Tls | None]
     """What a new connection is encrypted with."""
 
@@ -51,7 +51,7 @@ def first_protocol(
     tls = config.tls()
     if tls is None:
         return http()
-    return Door(tls, http, config.crowd, server_state.connections, config.head_timeout)
+    return TlsHandshake(tls, http, config.crowd, server_state.connections, config.head_timeout)
 
 
 class BoundedProtocol(H11Protocol):
@@ -106,7 +106,7 @@ class BoundedProtocol(H11Protocol):
         """Close once the answer under way is out; who is idle cannot hold up the end."""
         super().shutdown()
         if self.transport.is_closing():
-            self.loop.call_later(LAST_WORDS, self.transport.abort)
+            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close, without waiting for a reader that has stalled."""

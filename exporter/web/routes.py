@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from exporter.logs import event
 from exporter.metrics.formats import accepts_gzip, choose_format
 from exporter.threads import in_thread
-from exporter.web.access import OPEN, Guard
+from exporter.web.access import OPEN, AccessControl
 from exporter.web.admin import Control, ControlRoutes
-from exporter.web.base_url import Site
 from exporter.web.discovery import targets
+from exporter.web.public_address import PublicAddress
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
-from exporter.web.send_limit import MOST_BYTES, Outgoing
+from exporter.web.send_limit import MAX_BYTES, SendLimit
 from exporter.web.status.page import StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
-    from exporter.scrape_result import Observed
+    from exporter.scrape_result import AccountState
     from exporter.web.responses import Receive, Scope, Send
 
 LOGGER = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ times as long to save another eighth."""
 
 METHODS = ("GET", "HEAD")
 
-MOST_PAGES = 16
+MAX_PENDING_PAGES = 16
 """Status pages that wait to be made, one at a time, so that scrapes go first."""
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
@@ -68,7 +68,7 @@ class Source(Protocol):
     def names(self) -> Sequence[str]:
         """Of the accounts."""
 
-    def observed(self) -> Sequence[Observed]:
+    def observed(self) -> Sequence[AccountState]:
         """What is known of each account; returns at once."""
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Any:
@@ -107,17 +107,17 @@ class App:
         telemetry_path: str = "/metrics",
         control: Control | None = None,
         lifecycle: bool = False,
-        site: Site = Site(),  # noqa: B008 - a frozen value
+        site: PublicAddress = PublicAddress(),  # noqa: B008 - a frozen value
         max_requests: int = 0,
-        guard: Callable[[], Guard] = lambda: OPEN,
-        most_bytes: int = MOST_BYTES,
+        guard: Callable[[], AccessControl] = lambda: OPEN,
+        most_bytes: int = MAX_BYTES,
     ) -> None:
         self._source = source
         self._control = None if control is None else ControlRoutes(control, site, lifecycle)
         self._site = site
         self._max_requests = max_requests
         self._guard = guard
-        self._outgoing = Outgoing(most_bytes)
+        self._outgoing = SendLimit(most_bytes)
         self._renderings: dict[object, asyncio.Task[Response]] = {}
         self._renderers = asyncio.Semaphore(RENDERERS)
         self._pages = 0
@@ -175,7 +175,7 @@ class App:
             response.send(send, head_only=head_only, headers=guard.headers), len(response.body)
         )
 
-    async def _answer(self, request: Request, guard: Guard) -> Response:
+    async def _answer(self, request: Request, guard: AccessControl) -> Response:
         route = self._routes.get(request.path)
         if route is None or not route.is_open:
             refusal = await guard.refusal(request)
@@ -191,7 +191,7 @@ class App:
         return plain(302, "found", ("Location", f"{self._site.link_prefix}/"))
 
     async def _show_status(self, request: Request) -> Response:
-        if self._pages >= MOST_PAGES:
+        if self._pages >= MAX_PENDING_PAGES:
             return plain(503, "too many status pages are asked for, try again later")
         self._pages += 1
         try:

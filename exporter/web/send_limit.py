@@ -12,18 +12,18 @@ from exporter.web.responses import PIECE
 
 LOGGER = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """As they wait: texts of metrics do so compressed, at about a twelfth of their size."""
 
 
-class Outgoing:
+class SendLimit:
     """Answers on their way; for one event loop.
 
     When all of them together are too large, those that were begun first are cut off: their
     readers have had the most time.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_BYTES) -> None:
         self._most = most_bytes
         self._sizes: dict[asyncio.Task[None], int] = {}
         self._total = 0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from exporter.logs import event
-from exporter.web.connection_limit import Crowd
-from exporter.web.listen import BACKLOG, bind, endpoint_of, hurried
+from exporter.web.connection_limit import ConnectionLimit
+from exporter.web.listen import BACKLOG, bind, endpoint_of, without_delay
 from exporter.web.protocol import BoundedConfig, first_protocol
 from exporter.web.systemd import Notifier
 
@@ -66,7 +66,7 @@ class Server:
         tls: Callable[[], Tls | None] = lambda: None,
         notifier: Notifier | None = None,
     ) -> None:
-        self._sockets = [hurried(one) for one in sockets]
+        self._sockets = [without_delay(one) for one in sockets]
         scheme = "http" if tls() is None else "https"
         self.endpoints = tuple(endpoint_of(one, scheme) for one in self._sockets)
         config = BoundedConfig(
@@ -86,7 +86,7 @@ class Server:
         )
         config.head_timeout = head_timeout
         config.stall_timeout = stall_timeout
-        config.crowd = Crowd(most_connections)
+        config.crowd = ConnectionLimit(most_connections)
         config.tls = tls
         self._server = _Uvicorn(config, self._sockets, on_stop, notifier or Notifier({}, 0))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-BEATS = 3
+WATCHDOG_PINGS = 3
 """Signs of life in the time after which systemd would give the process up."""
 
 
@@ -61,4 +61,4 @@ def _interval(environ: Mapping[str, str], pid: int) -> float | None:
     microseconds = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not microseconds.isdecimal():
         return None
-    return int(microseconds) / 1e6 / BEATS or None
+    return int(microseconds) / 1e6 / WATCHDOG_PINGS or None

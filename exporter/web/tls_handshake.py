@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.web.client_errors import client_fault
-from exporter.web.connection_limit import Crowd
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.tls import Tls
 
 _HANDSHAKE = 0x16
@@ -32,7 +32,7 @@ class _Encryption(SSLProtocol):
     """Bytes that are read at a time: a record of TLS, and more than a scrape's request."""
 
 
-class Door(asyncio.Protocol):
+class TlsHandshake(asyncio.Protocol):
     """Owns a connection until its handshake is done.
 
     Args:
@@ -47,7 +47,7 @@ class Door(asyncio.Protocol):
         self,
         tls: Tls,
         http: Callable[[], asyncio.Protocol],
-        crowd: Crowd,
+        crowd: ConnectionLimit,
         doors: set[Any],
         timeout: float,
     ) -> None:

@@ -15,7 +15,7 @@ from exporter.settings.parsers import duration
 from exporter.settings.read_file import UnreadableError
 from exporter.settings.values import Hidden
 from exporter.settings.yaml_loader import Document, read
-from exporter.web.access import Guard, TokenBucket
+from exporter.web.access import AccessControl, TokenBucket
 from exporter.web.basic_auth import Passwords
 from exporter.web.tls import Pem, Tls, build
 from exporter.web.watched_files import WatchedFiles
@@ -30,7 +30,7 @@ from exporter.web.web_config_schema import (
 
 LOGGER = logging.getLogger(__name__)
 
-HIGHEST_COST = 18
+MAX_COST = 18
 """Of a bcrypt hash: a check takes many seconds from here on."""
 
 _HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
@@ -99,7 +99,7 @@ class WebConfigFile:
         self._refresh()
         return self._config.tls
 
-    def guard(self) -> Guard:
+    def guard(self) -> AccessControl:
         """Who judges a request that begins now; never raises, as `tls`."""
         self._refresh()
         return self._guard
@@ -151,13 +151,13 @@ class WebConfigFile:
                     f"{self._name}: {key}: is gone or weaker, which takes a restart; put it back"
                 )
 
-    def _new_guard(self, config: WebConfig, before: WebConfig | None) -> Guard:
+    def _new_guard(self, config: WebConfig, before: WebConfig | None) -> AccessControl:
         """The guard of the configuration; what did not change keeps what it remembers."""
         if before is None or before.users != config.users:
             self._passwords = Passwords(config.users) if config.users else None
         if before is None or (before.interval, before.burst) != (config.interval, config.burst):
             self._bucket = TokenBucket(config.interval, config.burst) if config.interval else None
-        return Guard(self._passwords, self._bucket, config.headers)
+        return AccessControl(self._passwords, self._bucket, config.headers)
 
 
 # --- from the file to what it means ------------------------------------------------------------
@@ -204,9 +204,9 @@ def _check_users(users: Mapping[str, str], document: Document) -> None:
             raise document.error(
                 f"{place}.{user}", "is not a bcrypt hash; make one with htpasswd -nBC 10 ''"
             )
-        if not 4 <= int(found["cost"]) <= HIGHEST_COST:  # noqa: PLR2004 - bcrypt's own lowest
+        if not 4 <= int(found["cost"]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own lowest
             raise document.error(
-                f"{place}.{user}", f"has a cost that is not from 4 to {HIGHEST_COST}; use 10"
+                f"{place}.{user}", f"has a cost that is not from 4 to {MAX_COST}; use 10"
             )
 
 

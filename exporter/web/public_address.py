@@ -13,7 +13,7 @@ HOST = re.compile(
 _PORTS = {"http": "80", "https": "443"}
 
 
-class Site(msgspec.Struct, frozen=True):
+class PublicAddress(msgspec.Struct, frozen=True):
     """The paths as they are served and as users see them.
 
     Attributes:
