@@ -1,4 +1,4 @@
-"""The configured accounts: scrapes one or all of them, and can be replaced by others."""
+"""The configured accounts: scrapes one or all of them; a reload replaces them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ScrapeResult(msgspec.Struct, frozen=True):
 
     Attributes:
         accounts: one outcome for each account.
-        telemetry: what is counted about these accounts.
+        telemetry: the API metrics of these accounts.
         own: the exporter's metrics about itself; None where they were not asked for.
     """
 
@@ -46,12 +46,12 @@ class ScrapeResult(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> object:
-        """Equal for scrapes that got the same listings, as long as they are in memory."""
+        """Equal for scrapes with the same listings, while these are in memory."""
         return (self.own is None, *map(id, self.accounts))
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """How many accounts are not what they were."""
+    """How many accounts a reload has added, changed and removed."""
 
     added: int
     removed: int
@@ -59,7 +59,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class _Member(msgspec.Struct, frozen=True, eq=False):
-    """An account in use, with the parts that outlive a change of it or must be closed."""
+    """An account in use, with the parts that survive a change of it or must be closed."""
 
     account: Account
     collector: AccountCollector
@@ -68,14 +68,14 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
 
 
 class Accounts:
-    """Lists nothing and starts nothing before the first scrape; for one event loop.
+    """Sends no request before the first scrape; for one event loop.
 
     Args:
         accounts: configured at the start.
-        known: learns the secrets that files hold, and takes secrets out of the API's texts.
-        offset: seconds kept back from the timeout that Prometheus announces, for the way back.
-        most_requests: to the API that may be under way at the same time, each with a thread.
-        most_kept: connections to the API that wait for the next listing.
+        known: learns the secrets read from files, and removes secrets from the API's texts.
+        offset: seconds subtracted from the scrape timeout that Prometheus announces.
+        most_requests: maximum concurrent requests to the API, each with a thread.
+        most_kept: maximum idle connections to the API.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -107,10 +107,10 @@ class Accounts:
         self.replace(accounts)
 
     def replace(self, accounts: Iterable[Account]) -> Changes:
-        """Serve these accounts from the next scrape on; those under way are not disturbed.
+        """Use these accounts from the next scrape on; scrapes in progress are not affected.
 
-        An account whose configuration is the same goes on as it is. One that changed keeps what is
-        counted about it, and the back-off that the API asked for.
+        An account with an unchanged configuration is kept as it is. One that changed keeps its
+        counters and the back-off that the API asked for.
         """
         old = {one.account.account_id: one for one in self._members.values()}
         new = [self._member(account, old.get(account.account_id)) for account in accounts]
@@ -126,7 +126,7 @@ class Accounts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the accounts, in the order of the configuration."""
+        """Names of the accounts, in the order of the configuration."""
         return tuple(self._members)
 
     def observed(self) -> tuple[AccountState, ...]:
@@ -134,11 +134,11 @@ class Accounts:
         return tuple(one.collector.observed for one in self._members.values())
 
     async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
-        """List each account, or the one that is named, or wait for the listings under way.
+        """List all accounts or the named one, or wait for listings in progress.
 
         Args:
-            announced: seconds after which Prometheus gives this scrape up, where it says so.
-            name: of the only account that is wanted.
+            announced: Prometheus' timeout of this scrape in seconds, if it announces one.
+            name: of the only account to scrape.
 
         Raises:
             KeyError: there is no account of this name.
@@ -153,19 +153,19 @@ class Accounts:
         )
 
     def expose(self, scrapes: ScrapeResult, form: Format, names: frozenset[str]) -> Iterator[bytes]:
-        """The exposition of these scrapes, as of now, in pieces; for any thread.
+        """The exposition of these scrapes at the current time, in chunks. Thread-safe.
 
         Args:
             scrapes: of `scrape`.
             form: the text format.
-            names: of the families or samples that are wanted; empty for all.
+            names: of the families or samples to include; empty for all.
         """
         wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
         registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
         return render(wanted, merged(registries, names), form)
 
     def stop(self, grace: float) -> None:
-        """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
+        """End listings in progress after ``grace`` seconds, so that scrapes get a response."""
         for member in self._members.values():
             member.collector.stop(grace)
 
@@ -177,7 +177,7 @@ class Accounts:
     def _seconds(self, announced: float | None) -> float | None:
         if announced is None:
             return None
-        # A timeout shorter than the offset is halved: some answer is better than none.
+        # A timeout shorter than the offset is halved: some response is better than none.
         return max(announced - self._offset, announced / 2)
 
     # --- the parts of an account ---

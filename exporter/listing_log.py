@@ -1,4 +1,4 @@
-"""Logs what changes about an account's listings, once a change and not once a scrape."""
+"""Logs changes of an account's listings, once per change and not once per scrape."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from exporter.scrape_result import ListingResult
 LOG = logging.getLogger(__name__)
 
 MAX_NAMED = 10_000
-"""Records and values named in the log at most, so that a flood of them does not fill memory."""
+"""Maximum records and values named in the log, so that they do not fill memory."""
 
 
 class ListingLog:
-    """The log of one account; not for threads that overlap."""
+    """The log of one account; not thread-safe."""
 
     def __init__(self, account_name: str) -> None:
         self._account = account_name
@@ -24,7 +24,7 @@ class ListingLog:
         self._named: set[object] = set()
 
     def note(self, scrape: ListingResult) -> None:
-        """Log what this scrape shows for the first time."""
+        """Log what is new in this result."""
         state = None if scrape.failure is None else scrape.failure.reason
         if state != self._state:
             self._log_state(scrape)

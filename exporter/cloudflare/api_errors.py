@@ -1,7 +1,7 @@
-"""What an answer of the API means when it is not a listing: by error code first, then by status.
+"""Maps an API response that is not a listing to a reason: by error code first, then by HTTP status.
 
-The API wraps refused credentials in a 400 as readily as in a 403, and says ``success: false``
-in a 200, so the status alone does not tell.
+The API reports rejected credentials with 400 as well as 403, and may send ``success: false`` with
+status 200, so the status alone is not enough.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HINT_BY_CODE: dict[int, str] = {
         "check that the token is active and has the permission 'MCP Portals Read' on this account"
     ),
 }
-"""What is more precise than the hint of the reason."""
+"""Hints that are more specific than the hint of the reason."""
 
 REASON_BY_STATUS: dict[int, Reason] = {
     HTTPStatus.OK: Reason.API_ERROR,
@@ -65,16 +65,16 @@ REASON_BY_STATUS_CLASS: dict[int, Reason] = {
 
 LONGEST_TEXT = 200
 LONGEST_CODE = 10
-"""Digits of an error code that comes as a text."""
+"""Maximum digits of an error code that is sent as a string."""
 
 LONGEST_MESSAGE = 64 * 1024
-"""Bytes of a message that is shown at all."""
+"""Maximum bytes of a message to show."""
 
 MAX_REPAIRED = 1 << 20
-"""Bytes of an error's body of which faulty characters are repaired."""
+"""Maximum bytes of an error body in which invalid characters are repaired."""
 
 LONGEST_PAUSE = 15 * 60.0
-"""Seconds: three times what the API's own limit lasts; more is a mistake of whoever said it."""
+"""Seconds: three times the API's rate limit window. A longer Retry-After is a mistake."""
 
 MAY_HAVE_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -87,16 +87,16 @@ _TEXT = msgspec.json.Decoder(str)
 
 
 def failure(status: int, headers: Mapping[str, str], body: Body, strike: Redact) -> ListingError:
-    """The error that an answer stands for.
+    """The error that a response means.
 
     ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
-    own envelope. A proxy or a captive portal speaks for nobody's quota.
+    own envelope. A proxy or a captive portal knows nothing about the API's quota.
 
     Args:
         status: the HTTP status; 200 with ``success: false`` is an error too.
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
-        strike: takes the credentials out of a text, which the API may repeat.
+        strike: removes the credentials from a text; the API may echo them.
     """
     envelope = _envelope(body)
     messages = [] if envelope is None else _messages(envelope)
@@ -123,7 +123,7 @@ def _reason(status: int, codes: list[int]) -> Reason:
 
 
 def _envelope(body: Body) -> Envelope | None:
-    """None where the body is not the API's own."""
+    """None if the body is not the API's."""
     try:
         return _ENVELOPE.decode(repaired(body, lambda: None) if len(body) <= MAX_REPAIRED else body)
     except (*UNREADABLE, UnrepairableError):
@@ -173,7 +173,7 @@ def _text(message: ApiMessage) -> str:
 def parse_retry_after(value: str, date: str) -> float | None:
     """Seconds to wait by a ``Retry-After`` header, `LONGEST_PAUSE` at most.
 
-    None where it is unusable: neither a number nor a date, or one that leaves no time to wait.
+    None if it is unusable: neither a number nor a date, or a date in the past.
 
     Args:
         value: a number of seconds, or an HTTP date.

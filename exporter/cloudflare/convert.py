@@ -1,4 +1,4 @@
-"""From the API's records to the account's values: one record in, one value out, no I/O."""
+"""Converts API records to the values of `exporter.model`: one record in, one value out, no I/O."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from exporter.model import (
 )
 
 LONGEST_ID = 256
-"""Characters of an id; the API allows 32."""
+"""Maximum characters of an id; the API allows 32."""
 
 SUSPECT = re.compile(r"[@?#\\]")
 """Without one of these a URL has no user info, query or fragment."""
@@ -43,10 +43,10 @@ NULL = Raw(b"null")
 UNSAID = ErrorClass("unknown", "unknown", "", "")
 
 MAX_DETAILS = 64 * 1024
-"""Bytes of ``error_details`` whose members are looked at; more are an error in any case."""
+"""Maximum bytes of ``error_details`` whose members are read; anything larger is an error anyway."""
 
 LONGEST_SCALAR = 400
-"""Bytes of a number, or of an error code that is a text."""
+"""Maximum bytes of a number, or of an error code that is a string."""
 
 _DETAILS = msgspec.json.Decoder(ErrorDetails)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -60,7 +60,7 @@ UNPRINTABLE = {
 
 
 class ParsedServer(msgspec.Struct, frozen=True, gc=False):
-    """A server as one record shows it, with what the portal around it says of it."""
+    """A server as one record shows it, with the portal's settings for it."""
 
     server: Server
     default_disabled: bool | None = None
@@ -70,7 +70,7 @@ class ParsedServer(msgspec.Struct, frozen=True, gc=False):
 
 
 class UnusableRecordError(ValueError):
-    """A record has no usable id, or is of a size that no real one has."""
+    """A record has no usable id, or is larger than any real one."""
 
 
 def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
@@ -78,10 +78,10 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 
     Args:
         record: as decoded.
-        notes: takes a line for each value that is not understood.
+        notes: receives a line for each unknown value.
 
     Raises:
-        Unusable: it has no id, or none of a sensible length.
+        Unusable: it has no id, or one that is too long.
     """
     identity = _identified(record.id)
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
@@ -98,7 +98,7 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 
 
 def _identified(identity: str | None) -> str:
-    """A long id is refused and not cut: what is left of two might be the same."""
+    """A long id is rejected, not truncated: two truncated ids might be equal."""
     if not identity:
         raise UnusableRecordError("it has no id")
     if len(identity) > LONGEST_ID:
@@ -115,14 +115,14 @@ def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None
 
 
 def read_server(record: ServerRecord, notes: set[str]) -> ParsedServer:
-    """The server, and what is shown of it where this record stands.
+    """The server, and how much of it this record's portal exposes.
 
     Args:
         record: as decoded.
-        notes: takes a line for each value that is not understood.
+        notes: receives a line for each unknown value.
 
     Raises:
-        Unusable: it has no usable id, or far too many tools, prompts or overrides.
+        Unusable: it has no usable id, or too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
     return ParsedServer(
@@ -173,7 +173,7 @@ def _authentication_status(record: ServerRecord, notes: set[str]) -> str | None:
 
 
 def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str]) -> str | None:
-    """The value where it belongs to its closed set, `OTHER` where it does not."""
+    """The value if it is in its closed set, else `OTHER`."""
     if not value:
         return None
     if value in known:
@@ -186,7 +186,7 @@ def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str
 
 
 def _error_class(raw: Raw) -> ErrorClass | None:
-    """What the details say of the error; None where there is none in them.
+    """The error that the details describe; None if they describe none.
 
     Any member that is not null is an error, and so are details that are not an object.
     """
@@ -208,7 +208,7 @@ def _error_class(raw: Raw) -> ErrorClass | None:
 
 
 def plain(raw: Raw) -> bool | float | str | None:
-    """A number, a truth value or a text; None for anything else, or what is absurdly long."""
+    """A number, boolean or string; None for anything else or anything too long."""
     if not raw or len(raw) > LONGEST_SCALAR:
         return None
     try:
@@ -225,7 +225,7 @@ def _three_valued(value: object) -> str:
 
 
 def _whole(value: object) -> str:
-    """A JSON number as a whole one (``401`` and ``401.0`` are the same), else empty."""
+    """A JSON number as an integer (``401`` and ``401.0`` are equal), else empty."""
     number = whole(value)
     return "" if number is None else str(number)
 
@@ -236,7 +236,7 @@ def _whole(value: object) -> str:
 def _exposure(
     offered: list[Capability] | None, overrides: list[Override] | None, *, hidden: bool
 ) -> Exposure | None:
-    """How many of ``offered`` a portal shows, given whether it hides all by default."""
+    """How many of ``offered`` a portal exposes, given whether it hides all by default."""
     if offered is None:
         return None
     if len(offered) > MAX_ENTRIES:
@@ -259,8 +259,8 @@ def _exposure(
 def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
     """Unix seconds of an RFC 3339 time, or of the API's zoneless form, which is UTC.
 
-    The year 1 is how some services write "never". A text that is no time counts as not
-    reported, and is noted: losing the whole record for it would hide the server.
+    Some services write the year 1 for "never". A string that is not a time counts as not reported
+    and is noted: skipping the whole record would hide the server.
     """
     if not text:
         return None
@@ -275,11 +275,11 @@ def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
 
 
 def printable(text: str) -> str:
-    """The text without characters that end a line or a file for some reader of the exposition.
+    """The text without characters that some reader takes as the end of a line or of the file.
 
-    Control characters become their pictures, other line ends the replacement character; the line
-    feed stays, since the format has an escape for it. Done before anything is told apart by id,
-    so that two ids which would look alike are one.
+    Control characters become their Unicode pictures, other line ends the replacement character; the
+    line feed stays, since the format has an escape for it. Done before ids are compared, so that
+    two ids which would look the same are the same.
     """
     return text if text.isprintable() else text.translate(UNPRINTABLE)
 
@@ -287,8 +287,8 @@ def printable(text: str) -> str:
 def bare_hostname(url: str) -> str:
     """Scheme, host, port and path of a URL or of a bare host name.
 
-    User info, query and fragment are where people put keys, so they are dropped; where the
-    authority cannot be told apart from them, too much is dropped rather than too little.
+    User info, query and fragment may hold keys, so they are dropped; if the authority cannot be
+    separated from them, too much is dropped rather than too little.
     """
     if not SUSPECT.search(url):
         return url.strip()
@@ -307,11 +307,11 @@ def bare_hostname(url: str) -> str:
 
 
 def _address(url: str) -> str:
-    """Cut last: half of a URL may not show any more that it holds a password."""
+    """Truncated last: it is hard to tell whether half of a URL holds a password."""
     return cut(bare_hostname(printable(url)), LONGEST_LABEL)
 
 
 def _ends_inside_user_info(authority: str) -> bool:
-    """Whether a password seems to begin, and not to end: what follows the colon is no port."""
+    """Whether a password seems to start and not to end: what follows the colon is not a port."""
     _, colon, port = authority.rpartition("]")[2].partition(":")
     return "@" not in authority and bool(colon) and not port.isdigit()

@@ -1,11 +1,11 @@
-"""From the bytes of an answer to values: strictly and fast first, record by record if need be.
+"""Decodes response bodies: strict and fast first, record by record if that fails.
 
-A page that keeps to its types is decoded in one go, without building what is not declared. What
-the strict decoder refuses (one lone surrogate in one name is enough) is read again leniently:
-then a record that cannot be read is left out by itself, and all the others stay.
+A page of the declared types is decoded in one go, and members that are not declared are skipped.
+What the strict decoder rejects (one lone surrogate in one name is enough) is decoded again
+leniently: then only the records that cannot be decoded are skipped.
 
-A body may be hostile: three bytes of JSON can take a hundred as objects. What is built is bounded
-before it is built: the number of records by `records`, objects and texts by `expansion`.
+A body may be hostile: three bytes of JSON can take a hundred as objects. Memory is bounded before
+objects are built: the number of records by `records`, objects and texts by `expansion`.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from exporter.errors import ListingError, Reason
 from exporter.model import Portal, Skipped
 
 LONGEST_PLACE = 64
-"""Characters of an id that the log shows; the API allows half as many."""
+"""Maximum characters of an id in the log; the API allows half as many."""
 
 LONGEST_PROBLEM = 200
-"""Characters of what is wrong with a record."""
+"""Maximum characters of a record's error message."""
 
 MAX_NOTES = 1000
-"""Lines of one page about values that were not understood."""
+"""Maximum lines about unknown values of one page."""
 
 Check = Callable[[], None]
 R = TypeVar("R", PortalRecord, ServerRecord)
@@ -65,16 +65,16 @@ _INFO = msgspec.json.Decoder(ResultInfo)
 
 @cache
 def _raw_servers() -> msgspec.json.Decoder[Limited[Raw] | None]:
-    """Made when it is needed first: that takes some milliseconds, and a start should not."""
+    """Created on first use: it takes some milliseconds, which a start should not."""
     return msgspec.json.Decoder(limited(Raw, MAX_SERVERS) | None)
 
 
 def _never() -> None:
-    """Goes on for ever."""
+    """Never ends the work."""
 
 
 class ParsedPortal(msgspec.Struct, frozen=True, gc=False):
-    """A portal with its servers; ``portal`` is None where only the servers could be read."""
+    """A portal with its servers; ``portal`` is None if only the servers could be read."""
 
     portal: Portal | None
     servers: tuple[ParsedServer, ...]
@@ -84,13 +84,13 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of a listing, reduced to what the metrics need.
 
     Attributes:
-        ids: the identity of each item of the page, in order; None where it has none.
-        portals: what the portals' endpoint lists.
-        servers: what the servers' endpoint lists.
-        skipped: the records that were left out.
-        notes: a line for each value that was not understood.
-        total_count: of the whole listing, where the API said so.
-        per_page: items that the API puts on a page, where it said so.
+        ids: the id of each item of the page, in order; None if it has none.
+        portals: items of the portals endpoint.
+        servers: items of the servers endpoint.
+        skipped: the records that were skipped.
+        notes: a line for each unknown value.
+        total_count: of the whole listing, if reported.
+        per_page: items per page, if reported.
     """
 
     ids: tuple[str | None, ...]
@@ -103,7 +103,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def server_count(self) -> int:
-        """Records of servers, each as often as it is listed."""
+        """Number of server records, repeated ones included."""
         return len(self.servers) + sum(len(portal.servers) for portal in self.portals)
 
 
@@ -112,17 +112,17 @@ class NotSuccessfulError(Exception):
 
 
 def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
-    """A page of the portals' endpoint.
+    """A page of the portals endpoint.
 
     Args:
         body: of the answer, decompressed.
-        limit: bytes that a body may have; what is built from it takes at most about twice that.
+        limit: maximum bytes of a body; the objects built from it take at most about twice that.
         check: called between records and other steps of bounded length; what it raises ends
-            the work, and is passed on.
+            the work and is passed on.
 
     Raises:
         NotSuccessful: the envelope says so.
-        ListingError: this is not the API's answer (``invalid_response``).
+        ListingError: this is not a response of the API (``invalid_response``).
     """
     reader = _Reader(Allowance(limit), check)
     page = _strict(reader, body, _PORTAL_PAGE)
@@ -137,7 +137,7 @@ def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
 
 
 def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
-    """A page of the servers' endpoint; takes and raises what `decode_portals` does."""
+    """A page of the servers endpoint; arguments and errors as for `decode_portals`."""
     where = "list of servers"
     reader = _Reader(Allowance(limit), check)
     page = _strict(reader, body, _SERVER_PAGE)
@@ -154,7 +154,7 @@ def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
 def _strict(
     reader: _Reader, body: Body, decoder: msgspec.json.Decoder[PageType]
 ) -> PageType | None:
-    """The page in one go; None where that fails, or might take too much memory."""
+    """The page decoded in one go; None if that fails or might take too much memory."""
     if reader.allowance.too_dense(body, reader.check):
         raise _invalid(f"it has more than {reader.allowance.objects} objects")
     reader.wide = reader.allowance.too_wide(body)
@@ -167,7 +167,7 @@ def _strict(
 
 
 def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
-    """The records of a page, undecoded, after what is wrong with its characters is repaired."""
+    """The undecoded records of a page, after invalid characters are repaired."""
     try:
         page, problem = _RAW_PAGE.decode(body), ""
     except msgspec.ValidationError as wrong:  # JSON, so far, but no listing
@@ -199,16 +199,16 @@ def _invalid(problem: str) -> ListingError:
 
 
 class _Notes(set[str]):
-    """As many different lines as anybody would read."""
+    """A bounded set of distinct lines."""
 
     def add(self, line: str) -> None:
-        """Keep the line, unless there are enough."""
+        """Keep the line unless there are enough."""
         if len(self) < MAX_NOTES:
             super().add(line)
 
 
 class _Reader:
-    """Reads the records of one page, and collects what it had to leave out.
+    """Decodes the records of one page and collects what it skips.
 
     Args:
         allowance: of the body.
@@ -231,7 +231,7 @@ class _Reader:
         portals: tuple[ParsedPortal, ...] = (),
         servers: tuple[ParsedServer, ...] = (),
     ) -> Page:
-        """What was read, with what was left out."""
+        """The decoded page, with the skipped records."""
         info = _info(raw_info)
         return Page(
             ids=tuple(ids),
@@ -274,7 +274,7 @@ class _Reader:
     # --- the lenient way -----------------------------------------------------------------------
 
     def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ParsedPortal]:
-        """A portal, strictly or else with servers that are read one by one and outlive it."""
+        """A portal, strictly, or else with its servers one by one, which may be kept without it."""
         self.check()
         record = self._in_one_go(raw, _PORTAL)
         if record is not None:
@@ -336,7 +336,7 @@ class _Reader:
 
 
 def _info(raw: Raw) -> ResultInfo:
-    """An empty one where the API sent none that can be read."""
+    """Empty if the API sent none that can be read."""
     try:
         return _INFO.decode(raw)
     except UNREADABLE:
@@ -348,5 +348,5 @@ def _place(where: str, position: int, identity: str | None) -> str:
 
 
 def _called(identity: str | None, position: int) -> str | int:
-    """How the log calls a record: by its id, where it has one of a sensible length."""
+    """A record's name in the log: its id, if that has a sensible length."""
     return cut(identity, LONGEST_PLACE) if identity else position + 1

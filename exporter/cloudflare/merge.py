@@ -1,7 +1,7 @@
-"""From the pages of an account's listings to the account: every object once, always the same one.
+"""Merges the pages of an account's listings: every object once, independent of the order of pages.
 
-Pure. A server stands in as many records as it has portals, and a page that shifts under the
-reader repeats a portal; which record wins must not depend on the order of arrival.
+Pure. A server appears in one record per portal, and a list that changes between two pages repeats
+a portal; which record wins must not depend on the order of pages.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exporter.model import (
 
 
 def build(pages: Iterable[Page]) -> Inventory:
-    """The account that the pages of its listings show; all tuples sorted by id."""
+    """The account that these pages describe; all tuples sorted by id."""
     merging = _Merging()
     for page in pages:
         merging.add(page)
@@ -33,7 +33,7 @@ def build(pages: Iterable[Page]) -> Inventory:
 
 
 class _Merging:
-    """What is known so far, by id."""
+    """The objects so far, by id."""
 
     def __init__(self) -> None:
         self._portals: dict[str, Portal] = {}
@@ -53,7 +53,7 @@ class _Merging:
 
     def _add_portal(self, read: ParsedPortal) -> None:
         if read.portal is None:
-            # The portal cannot be named, but its servers can: each is in one portal more.
+            # The portal has no usable id, but its servers do: each is in one more portal.
             for identity in {server.server.id for server in read.servers}:
                 self._portal_count[identity] += 1
         else:
@@ -119,7 +119,7 @@ def _time(moment: float | None) -> float:
 
 
 def _server_rank(server: Server) -> tuple[float, float, float, bytes]:
-    """The newest sync attempt, then the newest of the rest; at last any order that is fixed."""
+    """The latest sync attempt first, then the other times; ties are broken by any fixed order."""
     return (
         _time(server.last_sync),
         _time(server.last_successful_sync),

@@ -1,4 +1,4 @@
-"""From scrapes to metric families: which objects have which samples. Pure; reads no clock."""
+"""Converts listing results to metric families. Pure; reads no clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from exporter.scrape_result import ListingResult
 
 
 class _Objects(msgspec.Struct, frozen=True):
-    """All objects of all accounts that could be listed."""
+    """All objects of all accounts that were listed."""
 
     portals: list[LabeledObject[PortalServers]]
     servers: list[LabeledObject[AccountServer]]
@@ -43,8 +43,8 @@ def families(scrapes: Sequence[ListingResult], now: float) -> Iterator[Family]:
     """The families of all accounts, in the order of the catalog.
 
     Args:
-        scrapes: one for each account.
-        now: Unix time, from which staleness counts.
+        scrapes: one per account.
+        now: Unix time for staleness.
     """
     objects = _objects(scrapes)
     yield from _account_families(scrapes)

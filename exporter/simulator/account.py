@@ -1,6 +1,6 @@
-"""An account that lives through a scenario: what its two lists hold at a given moment.
+"""An account that follows a scenario: the contents of its lists at a given time.
 
-Pure: no I/O, and the time is a parameter. The same seed, start and moment give the same records.
+Pure: no I/O, and the time is a parameter. The same seed, start and time give the same records.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Account(Protocol):
         """Equal revisions mean equal lists."""
 
     def outside_use(self, now: float) -> OutsideUse:
-        """What others have used up of the user's request quota by now."""
+        """How much of the user's request quota others have used."""
 
 
 class SimulatedAccount:
@@ -69,7 +69,7 @@ class SimulatedAccount:
         return self._story.revision(now)
 
     def outside_use(self, now: float) -> OutsideUse:
-        """What others have used up of the user's request quota by now."""
+        """How much of the user's request quota others have used."""
         return self._story.outside_use(now)
 
     def _records(self, state: State) -> dict[str, Record]:
@@ -94,6 +94,6 @@ def _id(record: Record) -> str:
 
 
 def _most(scenario: Scenario, spec: ServerSpec, kind: str) -> int:
-    """How many tools or prompts the server ever has."""
+    """Maximum tools or prompts of the server over the scenario."""
     events = [e for e in scenario.events if isinstance(e, Catalog) and e.server == spec.id]
     return max(getattr(source, kind) or 0 for source in (spec, *events))

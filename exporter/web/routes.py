@@ -1,7 +1,7 @@
 """The routes, as an ASGI application without a framework.
 
-Nothing here blocks: a scrape waits for its listing in the event loop, and what takes the processor
-for a while (text, compression, the status page) runs in threads, a few at a time.
+Nothing here blocks: a scrape awaits its listing in the event loop, and CPU-bound work (rendering,
+compression, the status page) runs in threads, a few at a time.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 RENDERERS = 2
-"""Expositions made at a time: they compete for one interpreter, so more would not be faster."""
+"""Expositions rendered at a time: they compete for one interpreter, so more would not be faster."""
 
 GZIP_LEVEL = 3
-"""Three megabytes of metrics text come down to a twelfth in 14 ms; level 6 takes two and a half
-times as long to save another eighth."""
+"""Three megabytes of metrics are compressed to a twelfth in 14 ms; level 6 takes two and a half
+times as long for another eighth."""
 
 METHODS = ("GET", "HEAD")
 
 MAX_PENDING_PAGES = 16
-"""Status pages that wait to be made, one at a time, so that scrapes go first."""
+"""Maximum queued status pages, rendered one at a time so that scrapes go first."""
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
 CONFIG, RELOAD = "/config", "/-/reload"
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class Outcome(Protocol):
-    """What a scrape leaves for the exposition."""
+    """The result of a scrape, for the exposition."""
 
     @property
     def identity(self) -> object:
@@ -62,24 +62,24 @@ class Outcome(Protocol):
 
 
 class Source(Protocol):
-    """Where scrapes come from: see `exporter.accounts.Accounts`."""
+    """Interface of `exporter.accounts.Accounts`."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the accounts."""
+        """Names of the accounts."""
 
     def observed(self) -> Sequence[AccountState]:
-        """What is known of each account; returns at once."""
+        """The state of each account; does not block."""
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Any:
         """The `Outcome` for all accounts or the named one; KeyError for an unknown name."""
 
     def expose(self, scrapes: Any, form: Format, names: frozenset[str]) -> Iterable[bytes]:
-        """The exposition, in pieces; called from several threads."""
+        """The exposition, in chunks; called from several threads."""
 
 
 class Route(NamedTuple):
-    """Who answers a path, to which methods, and whether to anybody."""
+    """Handler, methods and access control of a path."""
 
     handler: Callable[[Request], Awaitable[Response]]
     methods: tuple[str, ...] = METHODS
@@ -92,12 +92,12 @@ class App:
     Args:
         source: of scrapes.
         telemetry_path: of the metrics.
-        control: has the configuration; without it there is no ``/config`` and no ``/-/reload``.
+        control: owner of the configuration; without it there is no ``/config`` or ``/-/reload``.
         lifecycle: whether ``/-/reload`` may be used.
-        site: where the exporter is reached.
-        max_requests: expositions that may wait or be made at the same time; 0 for no limit.
-        guard: who may come in; must return at once.
-        most_bytes: of all answers that wait for their readers; the oldest are cut off beyond.
+        site: the exporter's public address.
+        max_requests: maximum expositions queued or being rendered; 0 for no limit.
+        guard: access control for a request; must not block.
+        most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
     """
 
     def __init__(
@@ -159,15 +159,15 @@ class App:
         return {path: Route(self._redirect) for path in ways_in} | served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         request = Request(scope, receive)
         guard = self._guard()
         try:
             response = await self._answer(request, guard)
         except asyncio.CancelledError:
-            # The server's patience at its end is over: the client hears so before it hangs up.
+            # The server is stopping: the client gets a response before the connection closes.
             response = plain(503, "shutting down")
-        except Exception as error:  # noqa: BLE001 - a bug must not take the other scrapes down
+        except Exception as error:  # noqa: BLE001 - a bug must not affect other scrapes
             event(LOGGER, logging.ERROR, "request failed", path=request.path[:200], exc_info=error)
             response = _INTERNAL_ERROR
         head_only = request.method == "HEAD"
@@ -224,7 +224,7 @@ class App:
         return _CLIENT_GONE if outcome is None else await self._exposition(request, outcome)
 
     async def _exposition(self, request: Request, outcome: Outcome) -> Response:
-        """The text of a scrape, made once for all that want the same of the same listings."""
+        """The text of a scrape, rendered once for all requests that want the same."""
         form = choose_format(request.header("Accept"))
         gzip = accepts_gzip(request.header("Accept-Encoding"))
         names = request.query("name[]")
@@ -258,7 +258,7 @@ class App:
 
 
 def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
-    """Gzip of all pieces, and their bytes; a large text is never held whole."""
+    """Gzip of all chunks, and their size; a large text is never in memory as a whole."""
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     size = 0
     packed = bytearray()
@@ -270,9 +270,9 @@ def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
 
 
 async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T | None:
-    """The result; None where the client goes before it is there.
+    """The result; None if the client disconnects first.
 
-    A listing goes on whoever leaves: others may wait for it.
+    A listing continues when a client disconnects: others may wait for it.
     """
     loop = asyncio.get_running_loop()
     result, gone = loop.create_task(waiting), loop.create_task(request.abandoned())
