@@ -64,7 +64,7 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
     account: Account
     collector: AccountCollector
     client: Client
-    pause: Backoff
+    backoff: Backoff
 
 
 class Accounts:
@@ -74,8 +74,8 @@ class Accounts:
         accounts: configured at the start.
         known: learns the secrets read from files, and removes secrets from the API's texts.
         offset: seconds subtracted from the scrape timeout that Prometheus announces.
-        most_requests: maximum concurrent requests to the API, each with a thread.
-        most_kept: maximum idle connections to the API.
+        max_requests: maximum concurrent requests to the API, each with a thread.
+        max_idle: maximum idle connections to the API.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -88,18 +88,18 @@ class Accounts:
         known: KnownSecrets,
         *,
         offset: float = 0.5,
-        most_requests: int = 256,
-        most_kept: int = 1024,
+        max_requests: int = 256,
+        max_idle: int = 1024,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._known = known
         self._offset = offset
         self._wall_clock = wall_clock
         self._shared = Shared(
-            asyncio.Semaphore(most_requests),
-            known.strike,
+            asyncio.Semaphore(max_requests),
+            known.redact,
             RequestQuotas(),
-            IdleConnections(most_kept),
+            IdleConnections(max_idle),
         )
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
@@ -115,13 +115,13 @@ class Accounts:
         old = {one.account.account_id: one for one in self._members.values()}
         new = [self._member(account, old.get(account.account_id)) for account in accounts]
         self._members = {one.account.name: one for one in new}
-        kept = [one for one in new if one.account.account_id in old]
-        changed = [one for one in kept if one is not old[one.account.account_id]]
+        known = [one for one in new if one.account.account_id in old]
+        changed = [one for one in known if one is not old[one.account.account_id]]
         gone = [one for one in old.values() if one not in new]
         for member in gone:
             member.client.close()
         return Changes(
-            added=len(new) - len(kept), removed=len(old) - len(kept), changed=len(changed)
+            added=len(new) - len(known), removed=len(old) - len(known), changed=len(changed)
         )
 
     @property
@@ -186,11 +186,11 @@ class Accounts:
         if old is not None and old.account == account:
             return old
         telemetry = ApiMetrics(account.account_id) if old is None else old.collector.telemetry
-        pause = Backoff(self._limits) if old is None else old.pause
+        backoff = Backoff(self._limits) if old is None else old.backoff
         client = Client(
             _endpoint(account),
             self._headers(account.credentials),
-            pause,
+            backoff,
             telemetry,
             self._shared,
         )
@@ -205,7 +205,7 @@ class Accounts:
             before=None if old is None else old.collector.observed,
             wall_clock=self._wall_clock,
         )
-        return _Member(account, collector, client, pause)
+        return _Member(account, collector, client, backoff)
 
     def _headers(self, credentials: Credentials) -> Headers:
         if credentials.token is not None:

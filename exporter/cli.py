@@ -78,8 +78,8 @@ async def _run(
         settings.accounts,
         known,
         offset=settings.scrape_timeout_offset,
-        most_requests=shares.requests,
-        most_kept=shares.kept,
+        max_requests=shares.requests,
+        max_idle=shares.idle,
     )
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)

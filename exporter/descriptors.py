@@ -33,13 +33,13 @@ class Shares(msgspec.Struct, frozen=True):
         connections: of clients.
         backlog: client connections accepted above `connections` for a moment.
         requests: concurrent requests to the API.
-        kept: connections idle ones to the API.
+        idle: connections idle ones to the API.
     """
 
     connections: int
     backlog: int
     requests: int
-    kept: int
+    idle: int
 
 
 def raise_limit() -> int:
@@ -68,7 +68,7 @@ def share_out(limit: int) -> Shares:
         connections=min(512, spare // 2),
         backlog=min(512, spare // 8),
         requests=min(256, spare // 8),  # two each: a request can be interrupted
-        kept=min(4096, spare // 8),
+        idle=min(4096, spare // 8),
     )
     event(LOG, logging.DEBUG, "open files", limit=limit, **msgspec.structs.asdict(shares))
     return shares

@@ -136,7 +136,7 @@ class LineFormatter(logging.Formatter):
         super().__init__()
         self._encode = encode
         known = secrets if isinstance(secrets, KnownSecrets) else KnownSecrets(secrets)
-        self._strike = known.strike
+        self._redact = known.redact
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line end."""
@@ -158,7 +158,7 @@ class LineFormatter(logging.Formatter):
     def _plain(self, value: object) -> bool | int | float | str:
         if isinstance(value, bool | int | float):
             return value
-        return _paired(self._strike(value if isinstance(value, str) else str(value)))
+        return _paired(self._redact(value if isinstance(value, str) else str(value)))
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:

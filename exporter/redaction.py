@@ -76,7 +76,7 @@ class KnownSecrets:
                 index.add(known)
             self._index = index
 
-    def strike(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without the secrets. Idempotent."""
         spans = self._index.spans(_lowered(text))
         if not spans:

@@ -15,11 +15,11 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import whole
+from exporter.cloudflare.bounds import as_integer
 from exporter.cloudflare.convert import plain
 from exporter.cloudflare.json_repair import Body, UnrepairableError, repaired
 from exporter.cloudflare.schema import ApiMessage, ApiMessages, Envelope
-from exporter.cloudflare.texts import Redact, presentable
+from exporter.cloudflare.texts import Redact, safe_text
 from exporter.errors import ListingError, Reason
 
 REASON_BY_CODE: dict[int, Reason] = {
@@ -73,7 +73,7 @@ LONGEST_MESSAGE = 64 * 1024
 MAX_REPAIRED = 1 << 20
 """Maximum bytes of an error body in which invalid characters are repaired."""
 
-LONGEST_PAUSE = 15 * 60.0
+MAX_RETRY_AFTER = 15 * 60.0
 """Seconds: three times the API's rate limit window. A longer Retry-After is a mistake."""
 
 MAY_HAVE_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -86,7 +86,7 @@ _MESSAGE = msgspec.json.Decoder(ApiMessage)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def failure(status: int, headers: Mapping[str, str], body: Body, strike: Redact) -> ListingError:
+def failure(status: int, headers: Mapping[str, str], body: Body, redact: Redact) -> ListingError:
     """The error that a response means.
 
     ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
@@ -96,7 +96,7 @@ def failure(status: int, headers: Mapping[str, str], body: Body, strike: Redact)
         status: the HTTP status; 200 with ``success: false`` is an error too.
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
-        strike: removes the credentials from a text; the API may echo them.
+        redact: removes the credentials from a text; the API may echo them.
     """
     envelope = _envelope(body)
     messages = [] if envelope is None else _messages(envelope)
@@ -107,7 +107,7 @@ def failure(status: int, headers: Mapping[str, str], body: Body, strike: Redact)
     reason = _reason(status, codes)
     return ListingError(
         reason,
-        _describe(status, headers, messages, strike),
+        _describe(status, headers, messages, redact),
         hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), None),
         transient=reason is Reason.UPSTREAM_5XX and retry_after is None,
         retry_after=retry_after,
@@ -142,21 +142,21 @@ def _code(message: ApiMessage) -> int | None:
     code = plain(message.code)
     if isinstance(code, str) and code.isdecimal() and len(code) <= LONGEST_CODE:
         code = int(code)
-    return whole(code)
+    return as_integer(code)
 
 
 def _describe(
-    status: int, headers: Mapping[str, str], messages: list[ApiMessage], strike: Redact
+    status: int, headers: Mapping[str, str], messages: list[ApiMessage], redact: Redact
 ) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return f"the API answered HTTP {status}, a redirect; redirects are never followed"
     texts = "; ".join(
-        f"{_code(message) or 'no code'}: {presentable(_text(message), strike, LONGEST_TEXT)}"
+        f"{_code(message) or 'no code'}: {safe_text(_text(message), redact, LONGEST_TEXT)}"
         for message in messages[:3]
     )
     if texts:
         return f"the API answered HTTP {status}: {texts}"
-    kind = presentable(headers.get("Content-Type", "") or "no content type", strike, 60)
+    kind = safe_text(headers.get("Content-Type", "") or "no content type", redact, 60)
     return f"the API answered HTTP {status} without an error of its own ({kind})"
 
 
@@ -171,7 +171,7 @@ def _text(message: ApiMessage) -> str:
 
 
 def parse_retry_after(value: str, date: str) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header, `LONGEST_PAUSE` at most.
+    """Seconds to wait by a ``Retry-After`` header, `MAX_RETRY_AFTER` at most.
 
     None if it is unusable: neither a number nor a date, or a date in the past.
 
@@ -187,7 +187,7 @@ def parse_retry_after(value: str, date: str) -> float | None:
         if until is None or now is None:
             return None
         seconds = (until - now).total_seconds()
-    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None
 
 
 def _http_date(text: str) -> datetime | None:

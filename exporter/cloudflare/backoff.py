@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from exporter.errors import ListingError, Reason
 
 FIRST_BACKOFF = 30.0
-LONGEST_PAUSE = 300.0
+MAX_BACKOFF = 300.0
 """Growing back-off, in seconds: one or two scrape intervals at first, the API's window at most."""
 
 GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
@@ -113,8 +113,8 @@ class Backoff:
             return None
         if now < self._until[reason]:
             return None  # sent before the back-off began, so it says nothing new
-        if now > self._until[reason] + LONGEST_PAUSE:
+        if now > self._until[reason] + MAX_BACKOFF:
             self._next[reason] = FIRST_BACKOFF
         seconds = self._next[reason]
-        self._next[reason] = min(seconds * 2, LONGEST_PAUSE)
+        self._next[reason] = min(seconds * 2, MAX_BACKOFF)
         return seconds

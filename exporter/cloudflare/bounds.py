@@ -13,7 +13,7 @@ LONGEST_LABEL = 2048
 """Maximum characters of a name or a URL; the API allows 350 for a name."""
 
 
-def whole(value: object) -> int | None:
+def as_integer(value: object) -> int | None:
     """A JSON number as an integer; None if it is not one or is too large."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -21,13 +21,13 @@ def whole(value: object) -> int | None:
     return int(value) if -MAX_WHOLE <= value <= MAX_WHOLE else None
 
 
-def counted(value: object) -> int | None:
+def as_count(value: object) -> int | None:
     """A count if the API sent one, capped at the maximum."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None
     return min(value, MAX_WHOLE)
 
 
-def cut(text: str, most: int) -> str:
+def truncate(text: str, most: int) -> str:
     """The text, truncated with an ellipsis if it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

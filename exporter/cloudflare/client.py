@@ -92,15 +92,15 @@ class Shared(NamedTuple):
 
     Attributes:
         slots: limits concurrent requests.
-        strike: removes secrets from a text.
+        redact: removes secrets from a text.
         quotas: of the users.
-        kept: idle connections.
+        idle: idle connections.
     """
 
     slots: asyncio.Semaphore
-    strike: Redact
+    redact: Redact
     quotas: RequestQuotas
-    kept: IdleConnections
+    idle: IdleConnections
 
 
 class Client:
@@ -109,7 +109,7 @@ class Client:
     Args:
         endpoint: where and how.
         headers: with the credentials, requested once per listing.
-        pause: survives the replacement of a client at a reload.
+        backoff: survives the replacement of a client at a reload.
         observer: receives each request.
         shared: with the other clients.
     """
@@ -118,15 +118,15 @@ class Client:
         self,
         endpoint: Endpoint,
         headers: Headers,
-        pause: Backoff,
+        backoff: Backoff,
         observer: Observer,
         shared: Shared,
     ) -> None:
         self._endpoint = endpoint
         self._headers = headers
-        self._pause = pause
+        self._backoff = backoff
         self._observer = observer
-        self._slots, self._strike, self._quotas, self._kept = shared
+        self._slots, self._redact, self._quotas, self._shared_idle = shared
         self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
@@ -138,7 +138,7 @@ class Client:
             ListingError: the listing is incomplete; the reason says why.
         """
         auth = self._auth = await self._credentials()
-        self._pause.check(auth)
+        self._backoff.check(auth)
 
         async def fetch(numbers: Sequence[int]) -> list[Page]:
             return await _all_or_first_failure(
@@ -148,7 +148,7 @@ class Client:
         try:
             pages = await list_all(fetch, self._endpoint.per_page, self._endpoint.parallel_pages)
         except ListingError as problem:
-            self._pause.note(problem, auth)
+            self._backoff.note(problem, auth)
             raise
         finally:
             for fetcher in self._idle:
@@ -165,7 +165,7 @@ class Client:
         self._closed = True
         while self._idle:
             fetcher = self._idle.pop()
-            self._kept.take(fetcher)
+            self._shared_idle.take(fetcher)
             fetcher.close()
 
     async def _credentials(self) -> HeaderAuth:
@@ -190,7 +190,7 @@ class Client:
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         async with self._slots:
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
-            self._kept.take(fetcher)
+            self._shared_idle.take(fetcher)
             fetcher.begin()
             try:
                 return await in_thread(
@@ -201,13 +201,13 @@ class Client:
             finally:
                 if fetcher.reusable and not self._closed:
                     self._idle.append(fetcher)
-                    self._kept.add(fetcher)
+                    self._shared_idle.add(fetcher)
                 else:
                     fetcher.close()
 
     def _new_fetcher(self) -> Fetcher:
         endpoint = self._endpoint
-        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._strike)
+        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._redact)
 
     def _page(
         self, fetcher: Fetcher, what: str, number: int, deadline: Deadline, auth: HeaderAuth
@@ -224,7 +224,7 @@ class Client:
             raise self._failure(answer) from None
 
     def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, self._strike)
+        return failure(answer.status, answer.headers, answer.body, self._redact)
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:

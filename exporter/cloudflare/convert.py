@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
+from exporter.cloudflare.bounds import LONGEST_LABEL, as_integer, truncate
 from exporter.cloudflare.schema import (
     MAX_ENTRIES,
     Capability,
@@ -87,7 +87,7 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
         id=identity,
-        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        name=truncate(printable(record.name or ""), LONGEST_LABEL),
         hostname=_address(record.hostname or ""),
         code_mode=code_mode,
         code_mode_allowed=_code_mode_allowed(code_mode, record.allow_code_mode),
@@ -140,7 +140,7 @@ def _server(record: ServerRecord, notes: set[str]) -> Server:
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
         id=identity,
-        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        name=truncate(printable(record.name or ""), LONGEST_LABEL),
         hostname=_address(record.hostname or ""),
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
@@ -226,7 +226,7 @@ def _three_valued(value: object) -> str:
 
 def _whole(value: object) -> str:
     """A JSON number as an integer (``401`` and ``401.0`` are equal), else empty."""
-    number = whole(value)
+    number = as_integer(value)
     return "" if number is None else str(number)
 
 
@@ -308,7 +308,7 @@ def bare_hostname(url: str) -> str:
 
 def _address(url: str) -> str:
     """Truncated last: it is hard to tell whether half of a URL holds a password."""
-    return cut(bare_hostname(printable(url)), LONGEST_LABEL)
+    return truncate(bare_hostname(printable(url)), LONGEST_LABEL)
 
 
 def _ends_inside_user_info(authority: str) -> bool:

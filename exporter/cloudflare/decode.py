@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import counted, cut
+from exporter.cloudflare.bounds import as_count, truncate
 from exporter.cloudflare.convert import (
     ParsedServer,
     UnusableRecordError,
@@ -194,7 +194,7 @@ def _result(page: PortalPage | ServerPage | RawPage) -> tuple[Any, ...]:
 
 
 def _invalid(problem: str) -> ListingError:
-    text = cut(problem, LONGEST_PROBLEM)
+    text = truncate(problem, LONGEST_PROBLEM)
     return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {text}")
 
 
@@ -239,8 +239,8 @@ class _Reader:
             servers=servers,
             skipped=tuple(self._skipped),
             notes=frozenset(self._notes),
-            total_count=counted(plain(info.total_count)),
-            per_page=counted(plain(info.per_page)),
+            total_count=as_count(plain(info.total_count)),
+            per_page=as_count(plain(info.per_page)),
         )
 
     def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ParsedServer, ...]:
@@ -269,7 +269,7 @@ class _Reader:
             return None
 
     def _skip(self, kind: str, where: str, problem: Exception) -> None:
-        self._skipped.append(Skipped(kind, where, cut(str(problem), LONGEST_PROBLEM)))
+        self._skipped.append(Skipped(kind, where, truncate(str(problem), LONGEST_PROBLEM)))
 
     # --- the lenient way -----------------------------------------------------------------------
 
@@ -349,4 +349,4 @@ def _place(where: str, position: int, identity: str | None) -> str:
 
 def _called(identity: str | None, position: int) -> str | int:
     """A record's name in the log: its id, if that has a sensible length."""
-    return cut(identity, LONGEST_PLACE) if identity else position + 1
+    return truncate(identity, LONGEST_PLACE) if identity else position + 1

@@ -24,9 +24,9 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
-from exporter.cloudflare.bounds import whole
+from exporter.cloudflare.bounds import as_integer
 from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
-from exporter.cloudflare.texts import Redact, presentable
+from exporter.cloudflare.texts import Redact, safe_text
 from exporter.deadline import Deadline, timed_out
 from exporter.errors import ListingError, Reason
 from exporter.logs import event
@@ -91,13 +91,13 @@ class Fetcher:
         max_bytes: maximum body size after decompression, in bytes.
         observer: receives each request.
         route: of its connections.
-        strike: removes secrets from a text.
+        redact: removes secrets from a text.
     """
 
-    def __init__(self, max_bytes: int, observer: Observer, route: Route, strike: Redact) -> None:
+    def __init__(self, max_bytes: int, observer: Observer, route: Route, redact: Redact) -> None:
         self._max_bytes = max_bytes
         self._observer = observer
-        self._strike = strike
+        self._redact = redact
         self._in_flight = InFlight()
         self._session = _Session(route)
         adapter = InterruptibleAdapter(self._in_flight)
@@ -198,7 +198,7 @@ class Fetcher:
             return raw
         if encoding.lower() in {"gzip", "x-gzip"}:
             return _decompressed(raw, deadline)
-        shown = presentable(encoding, self._strike, 60)
+        shown = safe_text(encoding, self._redact, 60)
         raise _invalid(f"it is compressed as '{shown}', which was not asked for")
 
 
@@ -256,7 +256,7 @@ def _raw_pieces(response: requests.Response, deadline: Deadline) -> Iterator[byt
 
 def _bytes(number: int) -> str:
     """A header may hold a number with thousands of digits."""
-    return "many bytes" if whole(number) is None else f"{number} bytes"
+    return "many bytes" if as_integer(number) is None else f"{number} bytes"
 
 
 def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:

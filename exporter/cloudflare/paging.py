@@ -58,8 +58,8 @@ class _Pages:
         capped = 0 < size < per_page and (first.total_count or first.per_page == size)
         self._size = size if capped else per_page
         # A total that the first page exceeds is wrong: rely on short pages then.
-        counted = first.total_count is not None and first.total_count >= size
-        self.total = first.total_count if counted else None
+        as_count = first.total_count is not None and first.total_count >= size
+        self.total = first.total_count if as_count else None
         self.extend([first])
 
     def extend(self, pages: Iterable[Page]) -> None:

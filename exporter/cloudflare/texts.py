@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.cloudflare.bounds import cut
+from exporter.cloudflare.bounds import truncate
 
 Redact = Callable[[str], str]
-"""Takes secrets out of a text: `exporter.redaction.KnownSecrets.strike`."""
+"""Takes secrets out of a text: `exporter.redaction.KnownSecrets.redact`."""
 
 MAX_STRUCK = 16 * 1024
 """Maximum characters of a text that are read: many times what is shown."""
@@ -16,7 +16,7 @@ PICTURES = 0x2400
 """Start of Unicode's pictures of the control characters."""
 
 
-def presentable(text: str, strike: Redact, most: int) -> str:
+def safe_text(text: str, redact: Redact, most: int) -> str:
     """A text from upstream as it is shown in a log line or on a page.
 
     Secrets are removed first, since a truncated or changed one is harder to recognize. Then
@@ -26,12 +26,12 @@ def presentable(text: str, strike: Redact, most: int) -> str:
 
     Args:
         text: as it came.
-        strike: removes the secrets.
+        redact: removes the secrets.
         most: maximum characters of the result.
     """
-    struck = strike(text[:MAX_STRUCK])
+    struck = redact(text[:MAX_STRUCK])
     shown = struck if struck.isprintable() else "".join(map(_printable, struck))
-    return cut(shown, most)
+    return truncate(shown, most)
 
 
 def _printable(character: str) -> str:

@@ -33,7 +33,7 @@ CLOSE_TIMEOUT = 1.0
 class BoundedConfig(uvicorn.Config):
     """uvicorn's configuration with additional limits; times are in seconds."""
 
-    crowd: ConnectionLimit
+    connections: ConnectionLimit
     tls: Callable[[], Tls | None]
     """TLS of a new connection."""
 
@@ -51,7 +51,9 @@ def first_protocol(
     tls = config.tls()
     if tls is None:
         return http()
-    return TlsHandshake(tls, http, config.crowd, server_state.connections, config.head_timeout)
+    return TlsHandshake(
+        tls, http, config.connections, server_state.connections, config.head_timeout
+    )
 
 
 class BoundedProtocol(H11Protocol):
@@ -66,7 +68,7 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = Connection(self._refuse)
-        self._crowd = config.crowd
+        self._connections = config.connections
         self._head_timeout = config.head_timeout
         self._stall_timeout = config.stall_timeout
         self._sending: asyncio.TimerHandle | None = None
@@ -75,7 +77,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request."""
         super().connection_made(transport)
-        self._crowd.admit(self)
+        self._connections.admit(self)
         # With a limit of 0 any byte that the kernel does not take at once counts as a stall,
         # including the last one. asyncio's TLS would not pause with 0.
         transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
@@ -83,7 +85,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the deadlines."""
-        self._crowd.forget(self)
+        self._connections.forget(self)
         self._unwatch_request()
         self._unwatch_reader()
         super().connection_lost(exc)
@@ -116,7 +118,7 @@ class BoundedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Start waiting for the reader."""
         super().pause_writing()
-        self._crowd.owe(self)
+        self._connections.owe(self)
         self._unwatch_reader()
         self._sending = self.loop.call_later(self._stall_timeout, self.transport.abort)
 
@@ -132,9 +134,9 @@ class BoundedProtocol(H11Protocol):
 
     def _watch_request(self) -> None:
         if self._is_answering():
-            self._crowd.work(self)
+            self._connections.work(self)
         else:
-            self._crowd.wait(self)
+            self._connections.wait(self)
         if self.transport.is_closing() or not self._is_peers_turn():
             self._unwatch_request()
         elif self._reading is None:

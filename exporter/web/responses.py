@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 PIECE = 16 * 1024
 """Bytes per message: up to three of them are buffered for a slow reader, encrypted or not."""
-PACKED_PIECE = 4 * 1024
+COMPRESSED_CHUNK = 4 * 1024
 """Bytes of gzip that are decompressed at a time; the decompressor takes another 40 kB."""
 
 _ALWAYS = (
@@ -90,7 +90,7 @@ class Response(msgspec.Struct, frozen=True):
             yield from _cut(self.body, PIECE)
             return
         unpacker = zlib.decompressobj(wbits=31)
-        for packed in _cut(self.body, PACKED_PIECE):
+        for packed in _cut(self.body, COMPRESSED_CHUNK):
             pending = packed
             while pending:
                 if piece := unpacker.decompress(pending, PIECE):

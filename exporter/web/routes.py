@@ -117,7 +117,7 @@ class App:
         self._site = site
         self._max_requests = max_requests
         self._guard = guard
-        self._outgoing = SendLimit(most_bytes)
+        self._sending = SendLimit(most_bytes)
         self._renderings: dict[object, asyncio.Task[Response]] = {}
         self._renderers = asyncio.Semaphore(RENDERERS)
         self._pages = 0
@@ -171,7 +171,7 @@ class App:
             event(LOGGER, logging.ERROR, "request failed", path=request.path[:200], exc_info=error)
             response = _INTERNAL_ERROR
         head_only = request.method == "HEAD"
-        await self._outgoing.send(
+        await self._sending.send(
             response.send(send, head_only=head_only, headers=guard.headers), len(response.body)
         )
 

@@ -86,7 +86,7 @@ class Server:
         )
         config.head_timeout = head_timeout
         config.stall_timeout = stall_timeout
-        config.crowd = ConnectionLimit(most_connections)
+        config.connections = ConnectionLimit(most_connections)
         config.tls = tls
         self._server = _Uvicorn(config, self._sockets, on_stop, notifier or Notifier({}, 0))
 

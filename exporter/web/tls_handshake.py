@@ -38,8 +38,8 @@ class TlsHandshake(asyncio.Protocol):
     Args:
         tls: current TLS settings.
         http: creates the protocol that follows.
-        crowd: of all connections.
-        doors: connections of the server that are shut down at the end.
+        connections: of all connections.
+        handshakes: connections of the server that are shut down at the end.
         timeout: seconds to the first byte, and from there to the end of the handshake.
     """
 
@@ -47,22 +47,22 @@ class TlsHandshake(asyncio.Protocol):
         self,
         tls: Tls,
         http: Callable[[], asyncio.Protocol],
-        crowd: ConnectionLimit,
-        doors: set[Any],
+        connections: ConnectionLimit,
+        handshakes: set[Any],
         timeout: float,
     ) -> None:
         self._tls = tls
         self._http = http
-        self._crowd = crowd
-        self._doors = doors
+        self._connections = connections
+        self._handshakes = handshakes
         self._timeout = timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first byte."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        self._crowd.admit(self)
-        self._doors.add(self)
+        self._connections.admit(self)
+        self._handshakes.add(self)
         # Unsent bytes are covered by the HTTP protocol's deadline.
         transport.set_write_buffer_limits(high=0)
         self._alarm = asyncio.get_running_loop().call_later(self._timeout, self._give_up)
@@ -129,8 +129,8 @@ class TlsHandshake(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._alarm.cancel()
-        self._doors.discard(self)
-        self._crowd.forget(self)
+        self._handshakes.discard(self)
+        self._connections.forget(self)
 
 
 class _Threshold(asyncio.Protocol):
