@@ -18,10 +18,10 @@ from exporter.model import Exposure, Inventory, PortalServers, Server
 KEPT_FOR = 86_400.0
 """Seconds for which something is remembered after it has gone."""
 
-MOST_GONE = 500
+MAX_GONE = 500
 """Entries of an account at most; the newest are kept."""
 
-MOST_NAMES = 10
+MAX_NAMES = 10
 """Portals named in the entry of a server."""
 
 Kind = Literal["portal", "server", "attachment"]
@@ -41,7 +41,7 @@ class Gone(msgspec.Struct, frozen=True, gc=False):
         noticed: Unix time of the first listing without it.
         servers: that the portal had; None for the other kinds.
         tools: that a portal or an attachment showed, or that a server offered; None if not known.
-        portals: names of portals that the server was in, `MOST_NAMES` at most.
+        portals: names of portals that the server was in, `MAX_NAMES` at most.
         unread: the listing without it had records that could not be read, perhaps this one.
     """
 
@@ -103,12 +103,12 @@ def remember(history: History, inventory: Inventory, ended: float) -> History:
     gone, forgotten = history.gone, history.forgotten
     if history.last is not None:
         present = _Present(inventory)
-        news = list(islice(_news(history, history.last, inventory, present, ended), MOST_GONE + 1))
+        news = list(islice(_news(history, history.last, inventory, present, ended), MAX_GONE + 1))
         known = [entry for entry in history.recent(ended) if entry.identity not in present]
         everything = (*news, *known)
-        gone = everything[:MOST_GONE]
-        if len(everything) > MOST_GONE:
-            forgotten = everything[MOST_GONE].noticed
+        gone = everything[:MAX_GONE]
+        if len(everything) > MAX_GONE:
+            forgotten = everything[MAX_GONE].noticed
     return History(
         began=ended if history.began is None else history.began,
         held=_held(history.held, inventory, ended),
@@ -171,7 +171,7 @@ def _news(
     for server in servers:
         yield Gone(
             "server", "", "", server.id, server.name, seen, now,
-            tools=server.tools, portals=tuple(homes[server.id][:MOST_NAMES]), unread=unread,
+            tools=server.tools, portals=tuple(homes[server.id][:MAX_NAMES]), unread=unread,
         )  # fmt: skip
     for item, server in detached:
         yield Gone(

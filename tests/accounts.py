@@ -21,7 +21,7 @@ from exporter.model import (
     PortalServers,
     Server,
 )
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 
 NOW = float(int(time.time()))
 """When the tests began: servers over HTTP go by the real clock."""
@@ -101,14 +101,14 @@ def inventory(
 
 def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
-) -> Observed:
+) -> AccountState:
     """An account that was listed whole."""
-    return relisted(Observed(account_id, name), found, ended=ended)
+    return relisted(AccountState(account_id, name), found, ended=ended)
 
 
-def relisted(before: Observed, found: Inventory, *, ended: float = NOW - 12) -> Observed:
+def relisted(before: AccountState, found: Inventory, *, ended: float = NOW - 12) -> AccountState:
     """The account, after another whole listing."""
-    scrape = Scrape(
+    scrape = ListingResult(
         account_id=before.account_id,
         account_name=before.account_name,
         duration=0.42,
@@ -118,12 +118,12 @@ def relisted(before: Observed, found: Inventory, *, ended: float = NOW - 12) -> 
         ratelimit_remaining=1180.0,
     )
     history = remember(before.history, found, ended)
-    return Observed(before.account_id, before.account_name, scrape, scrape, history)
+    return AccountState(before.account_id, before.account_name, scrape, scrape, history)
 
 
-def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) -> Observed:
+def failing(failure: ListingError, before: AccountState, *, ended: float = NOW - 5) -> AccountState:
     """The account, after a listing that failed."""
-    scrape = Scrape(
+    scrape = ListingResult(
         account_id=before.account_id,
         account_name=before.account_name,
         duration=1.5,
@@ -138,7 +138,7 @@ REFUSED = ErrorClass("true", "false", "401", "-32001")
 PASSING = ErrorClass("true", "true", "503", "")
 
 
-def hostile_account() -> Observed:
+def hostile_account() -> AccountState:
     """An account whose every text is hostile."""
     servers = [
         server(
@@ -158,7 +158,7 @@ def hostile_account() -> Observed:
     return listed(inventory(*portals), name=HOSTILE[1])
 
 
-def large_account(count: int, name: str = "Large", account_id: str = ID) -> Observed:
+def large_account(count: int, name: str = "Large", account_id: str = ID) -> AccountState:
     """An account of so many servers, one of a hundred unreachable, 50 a portal."""
     servers = [
         server(

@@ -12,11 +12,11 @@ from exporter.accounts import Accounts
 from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
-from exporter.history import KEPT_FOR, MOST_GONE, History, remember
-from exporter.metrics.telemetry import Telemetry
+from exporter.history import KEPT_FOR, MAX_GONE, History, remember
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory, Server, Skipped
 from exporter.redaction import KnownSecrets
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.settings import Account, Credentials, Secret
 from exporter.simulator.server import Simulator
 
@@ -97,11 +97,11 @@ def test_a_listing_with_unreadable_records_says_that_it_may_be_one_of_these() ->
 
 
 def test_a_mass_deletion_is_bounded_and_says_so() -> None:
-    many = made.large_account(MOST_GONE + 100).whole
+    many = made.large_account(MAX_GONE + 100).whole
     assert many is not None
     assert many.inventory is not None
     history = told(many.inventory, made.inventory())
-    assert len(history.gone) == MOST_GONE
+    assert len(history.gone) == MAX_GONE
     assert history.forgotten == 200.0
     assert told(WHOLE, without("help")).forgotten is None
 
@@ -150,9 +150,9 @@ def test_the_collector_keeps_it_over_failures_and_hands_it_to_its_successor() ->
             raise outcome
         return outcome
 
-    def collector(before: Observed | None = None) -> AccountCollector:
+    def collector(before: AccountState | None = None) -> AccountCollector:
         return AccountCollector(
-            made.ID, "Main", list_account, Telemetry(made.ID), before=before, wall_clock=iter_clock
+            made.ID, "Main", list_account, ApiMetrics(made.ID), before=before, wall_clock=iter_clock
         )
 
     times = iter(float(number) for number in range(100))

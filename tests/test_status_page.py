@@ -25,10 +25,10 @@ import accounts as made
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.model import Inventory
-from exporter.scrape import Observed
-from exporter.web.app import App
+from exporter.scrape_result import AccountState
 from exporter.web.request import Request
 from exporter.web.responses import Message
+from exporter.web.routes import App
 from exporter.web.status.page import StatusPage
 from exporter.web.status.report import (
     AccountStatus,
@@ -39,7 +39,7 @@ from exporter.web.status.report import (
     Totals,
 )
 from exporter.web.status.states import PORTAL_STATES, SERVER_STATES
-from exporter.web.webconfig import WebConfigFile
+from exporter.web.web_config import WebConfigFile
 from processes import ROOT, bare_environment, get
 from serving import Listed, Unlisted, serving, serving_app
 
@@ -71,7 +71,7 @@ def serve() -> Iterator[Serve]:
     """``serve(*accounts)`` serves the page of these accounts; gives its URL."""
     with ExitStack() as cleanup:
 
-        def run(*accounts: Observed, telemetry_path: str = "/metrics") -> str:
+        def run(*accounts: AccountState, telemetry_path: str = "/metrics") -> str:
             app = App(Unlisted(lambda: accounts), telemetry_path=telemetry_path)
             return cleanup.enter_context(serving_app(app)) + "/"
 
@@ -103,7 +103,7 @@ def test_it_shows_what_the_last_scrape_brought_and_never_lists() -> None:
 
 
 def test_before_the_first_scrape_it_tells_how_to_configure_prometheus(serve: Serve) -> None:
-    url = serve(Observed(made.ID, "Main"), telemetry_path="/here")
+    url = serve(AccountState(made.ID, "Main"), telemetry_path="/here")
     host = url.removeprefix("http://").rstrip("/")
     text = page_of(url).text
     assert "not listed yet" in text
@@ -113,7 +113,7 @@ def test_before_the_first_scrape_it_tells_how_to_configure_prometheus(serve: Ser
 
 @pytest.mark.parametrize("host", ['x"]<script>', "evil\u00e9", "a b", "x" * 300, "[::g]"])
 def test_a_host_that_is_none_is_not_repeated(serve: Serve, host: str) -> None:
-    answer = get(serve(Observed(made.ID, "Main")), headers={"Host": host.encode("latin-1")})
+    answer = get(serve(AccountState(made.ID, "Main")), headers={"Host": host.encode("latin-1")})
     if answer.status_code == 200:
         assert host not in answer.text
         assert "localhost:10180" in answer.text
@@ -155,7 +155,7 @@ def test_the_title_and_the_icon_carry_the_state(serve: Serve) -> None:
     for name, account in (
         ("bad", made.hostile_account()),
         ("good", made.listed(made.inventory(made.portal("p", made.server("wiki"))))),
-        ("info", Observed(made.ID, "Main")),
+        ("info", AccountState(made.ID, "Main")),
     ):
         text = get(serve(account)).text
         (icon,) = [a["href"] for tag, a in Page(text).elements if tag == "link"]
@@ -330,7 +330,7 @@ def test_the_json_takes_the_filters_of_the_page(serve: Serve) -> None:
 
 
 def test_the_json_of_nothing_is_whole(serve: Serve) -> None:
-    status = get(serve(Observed(made.ID, "Main")) + "api/v1/status").json()
+    status = get(serve(AccountState(made.ID, "Main")) + "api/v1/status").json()
     assert (status["level"], status["as_of"], status["servers"]) == ("info", None, [])
 
 
@@ -369,7 +369,7 @@ def test_the_documentation_names_every_field_of_the_json() -> None:
     assert levels == {kind.key: kind.level for kind in kinds}
 
 
-def hostile_failure() -> Observed:
+def hostile_failure() -> AccountState:
     failure = ListingError(Reason.API_ERROR, made.HOSTILE[0] + made.HOSTILE[2])
     return made.failing(failure, made.hostile_account())
 
@@ -437,7 +437,7 @@ def test_its_links_follow_a_prefix() -> None:
     shown = zlib.decompress(page.page(asked("/")).body, wbits=31).decode()
     assert 'href="/exporter/metrics"' in shown
     assert 'href="/exporter/runbooks/CloudflareMCPServerError"' in shown
-    page = StatusPage(lambda: [Observed(made.ID, "Main")], {}, prefix="/exporter")
+    page = StatusPage(lambda: [AccountState(made.ID, "Main")], {}, prefix="/exporter")
     shown = zlib.decompress(page.page(asked("/")).body, wbits=31).decode()
     assert "metrics_path: /exporter/metrics" in shown
 
@@ -445,7 +445,7 @@ def test_its_links_follow_a_prefix() -> None:
 def test_making_a_page_does_not_hold_up_other_answers() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def accounts() -> Sequence[Observed]:
+    def accounts() -> Sequence[AccountState]:
         begun.set()
         assert go_on.wait(10)
         return ()
@@ -469,7 +469,7 @@ def test_it_takes_no_other_method(serve: Serve) -> None:
 
 LAZY = """
 import sys
-from exporter.web.app import App
+from exporter.web.routes import App
 from exporter.web.request import Request
 class Source:
     names = ()

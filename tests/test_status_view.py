@@ -11,7 +11,7 @@ import pytest
 import accounts as made
 from accounts import NOW
 from exporter.errors import ListingError, Reason
-from exporter.history import KEPT_FOR, MOST_GONE
+from exporter.history import KEPT_FOR, MAX_GONE
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -19,7 +19,7 @@ from exporter.model import (
     STATUSES,
     Skipped,
 )
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.status import words
 from exporter.web.status.moments import Moments
 from exporter.web.status.page import STALE_AFTER
@@ -36,7 +36,7 @@ from exporter.web.status.report import (
 )
 from exporter.web.status.states import LEVELS, PORTAL_STATES, SERVER_STATES
 from exporter.web.status.tables import PAGE_SIZE
-from exporter.web.status.view import MOST_BROKEN, ONLY_TEXT, View, page_view
+from exporter.web.status.view import MAX_BROKEN, ONLY_TEXT, View, page_view
 from mixin.thresholds import load
 from processes import ROOT
 
@@ -71,11 +71,11 @@ OTHER = made.listed(
 )
 
 
-def reported(*accounts: Observed, stale_after: float = STALE_AFTER, now: float = NOW) -> Status:
+def reported(*accounts: AccountState, stale_after: float = STALE_AFTER, now: float = NOW) -> Status:
     return report(accounts or (ACCOUNT,), now, stale_after)
 
 
-def view(*accounts: Observed, **query: str) -> View:
+def view(*accounts: AccountState, **query: str) -> View:
     return page_view(reported(*accounts), Query(**query), NOW)
 
 
@@ -86,7 +86,7 @@ def only(server: object, **fields: float) -> ServerStatus:
     return status
 
 
-def portal_of(*accounts: Observed) -> PortalStatus:
+def portal_of(*accounts: AccountState) -> PortalStatus:
     (status,) = reported(*accounts).portals
     return status
 
@@ -345,7 +345,7 @@ def test_ages_count_up_to_the_newest_listing_and_by_the_minute_where_there_is_no
     assert time_of([old, new], NOW) == NOW - 100.25
     assert time_of([old], NOW) == NOW - 400
     assert time_of([old], NOW + 300) == (NOW + 300) // 60 * 60
-    assert time_of([Observed(made.ID, "Main")], NOW) == NOW
+    assert time_of([AccountState(made.ID, "Main")], NOW) == NOW
 
 
 # --- what is gone ------------------------------------------------------------------------------
@@ -363,10 +363,10 @@ def test_what_is_gone_is_told_for_a_day_with_what_it_had() -> None:
 
 
 def test_what_is_gone_is_bounded_and_says_so() -> None:
-    large = made.large_account(MOST_GONE + 10)
+    large = made.large_account(MAX_GONE + 10)
     shown = view(made.relisted(large, made.inventory()))
     assert len(shown.gone) == PAGE_SIZE
-    assert len(shown.status.gone) == MOST_GONE
+    assert len(shown.status.gone) == MAX_GONE
     assert shown.status.gone_incomplete
 
 
@@ -598,7 +598,7 @@ def test_a_flood_of_broken_servers_is_bounded_and_counted() -> None:
     servers = [msgspec.structs.replace(DOWN, id=f"s-{number}") for number in range(700)]
     (portal, group) = view(made.listed(made.inventory(made.portal("p", *servers)))).groups
     assert portal.total == 1
-    assert (len(group.servers), group.total, group.left_out) == (MOST_BROKEN, 700, 200)
+    assert (len(group.servers), group.total, group.left_out) == (MAX_BROKEN, 700, 200)
     assert group.href == "?state=unreachable"
 
 
@@ -621,7 +621,7 @@ def test_accounts_and_the_choices_of_the_filter_are_bounded() -> None:
 # --- what somebody should know first -----------------------------------------------------------
 
 FAILURE = ListingError(Reason.RATE_LIMITED, "the API answered HTTP 429")
-FRESH = Observed("c" * 32, "Fresh")
+FRESH = AccountState("c" * 32, "Fresh")
 AFFECTED = "3 of 5 portals affected, 6 servers need attention, 36 of 130 tools lost"
 
 
@@ -656,7 +656,7 @@ AFFECTED = "3 of 5 portals affected, 6 servers need attention, 36 of 130 tools l
     ],
     ids=["fresh", "good", "trouble", "failing", "never", "empty", "left", "quiet", "hidden"],
 )  # fmt: skip
-def test_the_summary_says_the_worst_first(observed: list[Observed], lines: list[str]) -> None:
+def test_the_summary_says_the_worst_first(observed: list[AccountState], lines: list[str]) -> None:
     shown = view(*observed)
     assert [f"{line.level}: {line.text}" for line in shown.summary] == lines
     if lines:

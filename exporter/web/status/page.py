@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from exporter.metrics.formats import accepts_gzip
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.compression import compress
 from exporter.web.request import Request
 from exporter.web.responses import Response
@@ -42,7 +42,7 @@ RUNBOOKS = "/runbooks/"
 API = "/api/v1/status"
 """Where the JSON is served."""
 
-MOST_KEPT = 16
+MAX_KEPT = 16
 """Answers that are kept until the next listing, compressed, for clients that ask the same."""
 
 _TEMPLATES = resources.files("exporter.web.status") / "templates"
@@ -52,7 +52,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](
 class _Kept(msgspec.Struct, frozen=True):
     """An answer, and what it was made of: equal only as long as these are the same objects."""
 
-    accounts: tuple[Observed, ...]
+    accounts: tuple[AccountState, ...]
     now: float
     tag: str
     packed: bytes
@@ -74,7 +74,7 @@ class StatusPage:
 
     def __init__(
         self,
-        accounts: Callable[[], Sequence[Observed]],
+        accounts: Callable[[], Sequence[AccountState]],
         links: Mapping[str, str],
         *,
         metrics_path: str = "/metrics",
@@ -147,7 +147,7 @@ class StatusPage:
             tag = f'W/"{hashlib.sha256(text).hexdigest()[:32]}"'
             kept = _Kept(accounts, now, tag, packed, size)
         self._kept[wanted] = kept
-        while len(self._kept) > MOST_KEPT:
+        while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return kept
 
@@ -214,7 +214,7 @@ def _json(query: Query, status: Status, now: float) -> str:  # noqa: ARG001 - as
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _same(kept: _Kept, accounts: tuple[Observed, ...], now: float) -> bool:
+def _same(kept: _Kept, accounts: tuple[AccountState, ...], now: float) -> bool:
     return (
         kept.now == now
         and len(kept.accounts) == len(accounts)

@@ -13,9 +13,9 @@ import msgspec
 
 from exporter import __version__
 from exporter.history import KEPT_FOR, Gone, Held, History
-from exporter.metrics.own import revision
+from exporter.metrics.exporter_metrics import revision
 from exporter.model import Attachment, ErrorClass, Inventory, PortalServers, Server
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.status.states import LEVELS, PORTAL_STATES, SERVER_STATES, UNAVAILABLE, State
 
 QUIET_AFTER = 600.0
@@ -220,7 +220,7 @@ def moment(seconds: float | None) -> datetime | None:
         return None
 
 
-def time_of(accounts: Iterable[Observed], now: float) -> float:
+def time_of(accounts: Iterable[AccountState], now: float) -> float:
     """Up to when ages count: the end of the newest listing.
 
     So nothing changes from one listing to the next. Where there is none for long, it is the
@@ -238,7 +238,7 @@ def is_quiet(ended: float, now: float) -> bool:
     return now - ended > QUIET_AFTER - MINUTE
 
 
-def report(accounts: Sequence[Observed], now: float, stale_after: float) -> Status:
+def report(accounts: Sequence[AccountState], now: float, stale_after: float) -> Status:
     """The state of these accounts.
 
     Args:
@@ -309,7 +309,7 @@ _ACCOUNT_RUNBOOKS = {
 }
 
 
-def _account(account: Observed, now: float) -> AccountStatus:
+def _account(account: AccountState, now: float) -> AccountStatus:
     latest, whole = account.latest, account.whole
     inventory = None if whole is None else whole.inventory
     failure = None if latest is None else latest.failure
@@ -350,7 +350,7 @@ def _account_order(account: AccountStatus) -> tuple[int, str, str]:
 
 
 def _servers(
-    account: Observed, inventory: Inventory, now: float, stale_after: float
+    account: AccountState, inventory: Inventory, now: float, stale_after: float
 ) -> dict[str, ServerStatus]:
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for item in inventory.portals:
@@ -365,7 +365,7 @@ def _servers(
 
 
 def _server(
-    account: Observed, server: Server, portals: tuple[str, ...], now: float, stale_after: float
+    account: AccountState, server: Server, portals: tuple[str, ...], now: float, stale_after: float
 ) -> ServerStatus:
     # What a person logged in to by hand is captured once, and never synced again.
     background = server.authentication_status != "manual"
@@ -431,7 +431,7 @@ def _server_order(server: ServerStatus) -> tuple[int, int, float, str, str, str]
 
 
 def _portals(
-    account: Observed, inventory: Inventory, known: Mapping[str, ServerStatus], now: float
+    account: AccountState, inventory: Inventory, known: Mapping[str, ServerStatus], now: float
 ) -> Iterator[PortalStatus]:
     attached: defaultdict[str, list[Attachment]] = defaultdict(list)
     for attachment in inventory.attachments:
@@ -465,7 +465,7 @@ def _tools(attached: Sequence[Attachment], known: Mapping[str, ServerStatus]) ->
 
 
 def _portal(
-    account: Observed,
+    account: AccountState,
     item: PortalServers,
     servers: Sequence[ServerStatus],
     tools: Tools | None,
@@ -535,7 +535,7 @@ def _portal_order(portal: PortalStatus) -> tuple[int, float, str, str, str]:
 # --- what is gone ------------------------------------------------------------------------------
 
 
-def _gone(account: Observed, entry: Gone) -> GoneStatus:
+def _gone(account: AccountState, entry: Gone) -> GoneStatus:
     return GoneStatus(
         account_id=account.account_id,
         account=account.account_name,

@@ -24,16 +24,16 @@ from exporter.web.status.states import LEVELS, SERVER_STATES
 from exporter.web.status.tables import PAGE_SIZE, Table, table
 from exporter.web.status.words import counted
 
-MOST_BROKEN = 500
+MAX_BROKEN = 500
 """Broken servers, and broken portals, on a page at most; everything else is cut at `PAGE_SIZE`."""
 
-MOST_NAMES = 20
+MAX_NAMES = 20
 """Accounts named in one line."""
 
-MOST_HOMES = 3
+MAX_HOMES = 3
 """Portals named in the row of a server."""
 
-MOST_LINKS = 3
+MAX_LINKS = 3
 """Accounts of a group that get a link of their own."""
 
 DASHBOARD = "https://dash.cloudflare.com/{account_id}/one/access-controls/ai-controls"
@@ -169,8 +169,8 @@ class View(msgspec.Struct, frozen=True):
     filters: Filters | None
 
     def homes(self, server: ServerStatus) -> tuple[str, ...]:
-        """The names of the portals that a server is in, `MOST_HOMES` at most."""
-        shown = server.portals[:MOST_HOMES]
+        """The names of the portals that a server is in, `MAX_HOMES` at most."""
+        shown = server.portals[:MAX_HOMES]
         return tuple(self.portal_names[server.account_id, portal] for portal in shown)
 
 
@@ -218,7 +218,7 @@ def page_view(everything: Status, query: Query, now: float) -> View:
 
 def _portals(portals: Sequence[PortalStatus]) -> tuple[PortalStatus, ...]:
     broken = sum(portal.needs_attention for portal in portals)
-    return tuple(portals[: max(PAGE_SIZE, min(broken, MOST_BROKEN))])
+    return tuple(portals[: max(PAGE_SIZE, min(broken, MAX_BROKEN))])
 
 
 def _observed_since(accounts: Iterable[AccountStatus]) -> datetime | None:
@@ -320,7 +320,7 @@ def _server_groups(status: Status, query: Query) -> Iterable[tuple[_Order, Group
             cause = (server.error, server.error_text_withheld)
             key = (server.level, server.state, *cause)
             members.setdefault(key, []).append(server)
-    room = MOST_BROKEN
+    room = MAX_BROKEN
     for servers in members.values():
         first = servers[0]
         shown = tuple(servers[:room])
@@ -370,7 +370,7 @@ def _fix(server: ServerStatus) -> str:
 
 def _dashboards(items: Sequence[PortalStatus | ServerStatus]) -> tuple[Link, ...]:
     accounts = dict.fromkeys((item.account_id, item.account) for item in items)
-    if len(accounts) > MOST_LINKS:
+    if len(accounts) > MAX_LINKS:
         return ()
     return tuple(
         Link(name if len(accounts) > 1 else "", DASHBOARD.format(account_id=identity))
