@@ -23,7 +23,7 @@ REAL_PARTS := $(filter-out node npm,$(shell sed -n 's/.*\brequire("\([a-z-]*\)")
 # newest that Debian has.
 export REAL_PROGRAMS ?= default
 
-CODE := exporter tests scripts/reference.py scripts/manifests.py \
+CODE := exporter tests scripts/examples.py scripts/manifests.py scripts/reference.py \
 	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
@@ -55,8 +55,9 @@ format: $(VENV)/.dev ## fix style and format where ruff can
 dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ from mixin/
 	$(BIN)/python -m mixin render
 
-docs: $(VENV)/.dev ## update the generated tables of the documentation
+docs: $(VENV)/.dev ## update the generated parts of the documentation
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/examples.py
 	cd tests && ../$(BIN)/python -m faultmatrix
 
 soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
