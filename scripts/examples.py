@@ -24,7 +24,9 @@ from pathlib import Path
 
 import requests
 
+from exporter.simulator.account import Account
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import fleet
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = re.compile(r"(<!-- example: ([\w-]+) -->\n\n```console\n)(.*?)(```\n)", re.DOTALL)
@@ -84,11 +86,11 @@ def _await_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 @contextmanager
-def _simulator(at: float = 0.0) -> Iterator[Simulator]:
-    """The account of the demo, so many seconds after its story began."""
+def _simulator(at: float = 0.0, account: Account | None = None) -> Iterator[Simulator]:
+    """The account of the demo, or another one, so many seconds after its story began."""
     moments = iter([time.time() - at])  # the story begins at the first
     now = time.time()
-    with Simulator(clock=lambda: next(moments, now)) as simulator:
+    with Simulator(account, clock=lambda: next(moments, now)) as simulator:
         yield simulator
 
 
@@ -171,9 +173,21 @@ def _account_refused(_at: float) -> Iterator[Run]:
         yield lambda commands: _shell(commands, environment, folder)
 
 
+@contextmanager
+def _comparison(account: Account | None = None) -> Iterator[Run]:
+    """The environment has an account, and portals.sh is the script of that page."""
+    page = (ROOT / "docs" / "operating" / "comparison.md").read_text()
+    _, _, rest = page.partition("cat > portals.sh <<'EOF'\n")
+    with _simulator(account=account) as simulator, tempfile.TemporaryDirectory() as folder:
+        Path(folder, "portals.sh").write_text(rest.partition("EOF\n")[0])
+        yield lambda commands: _shell(commands, _environment(simulator), folder)
+
+
 SETTINGS: dict[str, Callable[[float], AbstractContextManager[Run]]] = {
     "account": _account,
     "account-refused": _account_refused,
+    "comparison": lambda _at: _comparison(),
+    "comparison-large": lambda _at: _comparison(fleet(portals=25, servers=4, tools=20)),
     "demo": _demo,
     "make-demo": _make_demo,
 }

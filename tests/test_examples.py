@@ -19,6 +19,7 @@ MOMENTS = (0, 37, 200, 600)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_examples_print_what_the_pages_show(moment: int) -> None:
     require("curl")
+    require("jq")
     ended = subprocess.run(
         [sys.executable, ROOT / "scripts" / "examples.py", "--check", f"--at={moment}"],
         capture_output=True,
