@@ -31,7 +31,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs soak bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs screenshots soak bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -59,6 +59,9 @@ docs: $(VENV)/.dev ## update the generated parts of the documentation
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/examples.py
 	cd tests && ../$(BIN)/python -m faultmatrix
+
+screenshots: $(VENV)/.dev parts ## take the pictures of the documentation
+	cd tests && ../$(BIN)/python -m screenshots
 
 soak: $(VENV)/.dev parts ## compare metrics under random failures; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
