@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,12 @@ MOMENTS = (0, 37, 200, 600)
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_examples_print_what_the_pages_show(moment: int) -> None:
-    require("curl")
-    require("jq")
+    curl = require("curl")
+    jq = require("jq")
+    path = [os.environ["PATH"], str(Path(curl).parent), str(Path(jq).parent)]
     ended = subprocess.run(
         [sys.executable, ROOT / "scripts" / "examples.py", "--check", f"--at={moment}"],
+        env={**os.environ, "PATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
         check=False,
