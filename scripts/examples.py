@@ -26,7 +26,7 @@ import requests
 
 from exporter.simulator.account import Account
 from exporter.simulator.server import Simulator
-from exporter.simulator.uniform_account import fleet
+from exporter.simulator.uniform_account import uniform_account
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = re.compile(r"(<!-- example: ([\w-]+) -->\n\n```console\n)(.*?)(```\n)", re.DOTALL)
@@ -187,7 +187,7 @@ SETTINGS: dict[str, Callable[[float], AbstractContextManager[Run]]] = {
     "account": _account,
     "account-refused": _account_refused,
     "comparison": lambda _at: _comparison(),
-    "comparison-large": lambda _at: _comparison(fleet(portals=25, servers=4, tools=20)),
+    "comparison-large": lambda _at: _comparison(uniform_account(portals=25, servers=4, tools=20)),
     "demo": _demo,
     "make-demo": _make_demo,
 }
