@@ -2,10 +2,12 @@
 
 An example is a ``console`` block after a comment ``<!-- example: SETTING -->``. The lines that
 begin with ``$`` are run in one shell, and what each prints to standard output is put below it. The
-setting says what exists when they run: see `SETTINGS`. The API is the simulator. Its clock is
-stopped at the start, or ``--at SECONDS`` after it for examples of the demo, whose output must
-be the same whenever a reader tries them. Ports and durations are replaced by fixed ones. With
-``--check`` nothing is written, and the status is 1 if a page would change.
+setting says what exists when they run: see `SETTINGS`. The API is the simulator, with its clock
+stopped at the start. Ports and durations are replaced by fixed ones.
+
+With ``--check`` nothing is written, and the status is 1 if a page would change. With ``--at
+SECONDS`` only the examples of the demo are run, so long after its start: their output must be the
+same whenever a reader tries them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -94,8 +97,13 @@ def _simulator(at: float = 0.0, account: Account | None = None) -> Iterator[Simu
         yield simulator
 
 
-def _shell(commands: Sequence[str], environment: Mapping[str, str], folder: str) -> list[str]:
-    """What each command prints, all of them run in one shell."""
+def _shell(
+    commands: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    errors: int = subprocess.DEVNULL,
+) -> list[str]:
+    """What each command prints, all of them run in one shell; ``errors`` is standard error."""
     script = "".join(f"{command}\nprintf '\\0'\n" for command in commands)
     ended = subprocess.run(  # noqa: S603 - what the pages tell readers to run
         ["bash", "-c", script],  # noqa: S607
@@ -103,7 +111,7 @@ def _shell(commands: Sequence[str], environment: Mapping[str, str], folder: str)
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         text=True,
         check=False,
         timeout=DEADLINE,
@@ -116,7 +124,7 @@ Run = Callable[[Sequence[str]], list[str]]
 
 
 @contextmanager
-def _make_demo(_at: float) -> Iterator[Run]:
+def _make_demo() -> Iterator[Run]:
     """``make demo``, as it is started; only it can be run."""
 
     def run(commands: Sequence[str]) -> list[str]:
@@ -129,7 +137,7 @@ def _make_demo(_at: float) -> Iterator[Run]:
 
 
 @contextmanager
-def _demo(at: float) -> Iterator[Run]:
+def _demo(at: float = 0.0) -> Iterator[Run]:
     """The demo is running, on the usual port as far as the commands know."""
     with (
         _simulator(at) as simulator,
@@ -156,7 +164,7 @@ accounts:
 
 
 @contextmanager
-def _account(_at: float) -> Iterator[Run]:
+def _account() -> Iterator[Run]:
     """The environment has an account, and a file config.yml has it and another one."""
     with _simulator() as simulator, tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.yml").write_text(CONFIG)
@@ -165,12 +173,21 @@ def _account(_at: float) -> Iterator[Run]:
 
 
 @contextmanager
-def _account_refused(_at: float) -> Iterator[Run]:
+def _account_refused() -> Iterator[Run]:
     """The token in the environment lacks the permission."""
     with _simulator() as simulator, tempfile.TemporaryDirectory() as folder:
         environment = _environment(simulator)
         environment["CLOUDFLARE_API_TOKEN"] = simulator.token_without_permission
         yield lambda commands: _shell(commands, environment, folder)
+
+
+@contextmanager
+def _misspelled_key() -> Iterator[Run]:
+    """The file config.yml has an unknown key; the error is printed, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.yml").write_text(f"{CONFIG}    per_pge: 50\n")
+        Path(folder, "token").write_text("0" * 40)
+        yield lambda commands: _shell(commands, _environment(), folder, subprocess.STDOUT)
 
 
 @contextmanager
@@ -183,13 +200,14 @@ def _comparison(account: Account | None = None) -> Iterator[Run]:
         yield lambda commands: _shell(commands, _environment(simulator), folder)
 
 
-SETTINGS: dict[str, Callable[[float], AbstractContextManager[Run]]] = {
+SETTINGS: dict[str, Callable[[], AbstractContextManager[Run]]] = {
     "account": _account,
     "account-refused": _account_refused,
-    "comparison": lambda _at: _comparison(),
-    "comparison-large": lambda _at: _comparison(uniform_account(portals=25, servers=4, tools=20)),
+    "comparison": _comparison,
+    "comparison-large": lambda: _comparison(uniform_account(portals=25, servers=4, tools=20)),
     "demo": _demo,
     "make-demo": _make_demo,
+    "misspelled-key": _misspelled_key,
 }
 
 
@@ -209,8 +227,11 @@ def rendered(page: str, at: float) -> str:
     """The page with the output of each of its examples."""
 
     def run(found: re.Match[str]) -> str:
+        if at and found[2] != "demo":
+            return found[0]
+        enter = partial(_demo, at) if at else SETTINGS[found[2]]
         commands = _commands(found[3])
-        with SETTINGS[found[2]](at) as setting:
+        with enter() as setting:
             outputs = setting(commands)
         pairs = zip(commands, outputs, strict=True)
         shown = "".join(f"$ {command}\n{_steady(output)}" for command, output in pairs)
