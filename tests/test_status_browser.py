@@ -251,7 +251,7 @@ def test_each_state_is_told_with_what_to_do_and_where_to_read_more(show: Open) -
         assert "What to do" in text
         assert group.get_by_role("link", name="Runbook").count() == 1
         assert group.get_by_role("link", name="Open in Cloudflare").count() == 1
-    gone = page.locator(".gone li").all_inner_texts()
+    gone = page.locator(".disappeared li").all_inner_texts()
     assert [text.split("\n")[0] for text in gone] == [
         "Portal Sandbox sandbox", "Server Old old left portal Late",
     ]  # fmt: skip

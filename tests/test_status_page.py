@@ -32,7 +32,7 @@ from exporter.web.routes import App
 from exporter.web.status.page import StatusPage
 from exporter.web.status.report import (
     AccountStatus,
-    GoneStatus,
+    DisappearedStatus,
     PortalStatus,
     ServerStatus,
     Status,
@@ -312,8 +312,8 @@ def test_the_json_says_what_the_page_says(serve: Serve) -> None:
     assert server["error"] == {
         "is_upstream": True, "retryable": False, "status_code": 401, "mcp_code": -32001,
     }  # fmt: skip
-    (gone,) = status["gone"]
-    assert set(gone) == fields(GoneStatus)
+    (gone,) = status["disappeared"]
+    assert set(gone) == fields(DisappearedStatus)
     assert (gone["kind"], gone["portal_id"], gone["servers"]) == ("portal", "gone", 1)
 
 
@@ -357,7 +357,7 @@ def test_the_documentation_names_every_field_of_the_json() -> None:
     text = (ROOT / "docs" / "reference" / "status.md").read_text(encoding="utf-8")
     for title, kind in (
         ("The document", Status), ("accounts", AccountStatus), ("portals", PortalStatus),
-        ("servers", ServerStatus), ("gone", GoneStatus), ("totals", Totals),
+        ("servers", ServerStatus), ("disappeared", DisappearedStatus), ("totals", Totals),
     ):  # fmt: skip
         (section,) = re.findall(
             rf"^## `?{title}`?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL

@@ -354,20 +354,20 @@ def test_ages_count_up_to_the_newest_listing_and_by_the_minute_where_there_is_no
 def test_what_is_gone_is_told_for_a_day_with_what_it_had() -> None:
     before = made.listed(made.inventory(HEALTHY, made.portal("gone", FINE)), ended=NOW - 500)
     account = made.relisted(before, made.inventory(HEALTHY), ended=NOW - 200)
-    (entry,) = view(account).gone
+    (entry,) = view(account).disappeared
     assert (entry.kind, entry.portal_id, entry.portal_name) == ("portal", "gone", "Gone")
     assert (entry.servers, entry.tools) == (1, 30)
     assert (entry.last_seen, entry.noticed) == (moment(NOW - 500), moment(NOW - 200))
-    assert reported(account, now=NOW - 200 + KEPT_FOR).gone
-    assert not reported(account, now=NOW - 199 + KEPT_FOR).gone
+    assert reported(account, now=NOW - 200 + KEPT_FOR).disappeared
+    assert not reported(account, now=NOW - 199 + KEPT_FOR).disappeared
 
 
 def test_what_is_gone_is_bounded_and_says_so() -> None:
     large = made.large_account(MAX_GONE + 10)
     shown = view(made.relisted(large, made.inventory()))
-    assert len(shown.gone) == PAGE_SIZE
-    assert len(shown.status.gone) == MAX_GONE
-    assert shown.status.gone_incomplete
+    assert len(shown.disappeared) == PAGE_SIZE
+    assert len(shown.status.disappeared) == MAX_GONE
+    assert shown.status.disappeared_incomplete
 
 
 # --- what is broken ----------------------------------------------------------------------------

@@ -153,7 +153,7 @@ class AccountStatus(msgspec.Struct, frozen=True):
         return (self.overdue or not self.listed) and self.shown_as_of is not None
 
 
-class GoneStatus(msgspec.Struct, frozen=True):
+class DisappearedStatus(msgspec.Struct, frozen=True):
     """What an account had in the last day and has no more."""
 
     account_id: str
@@ -206,8 +206,8 @@ class Status(msgspec.Struct, frozen=True):
     accounts: tuple[AccountStatus, ...]
     portals: tuple[PortalStatus, ...]
     servers: tuple[ServerStatus, ...]
-    gone: tuple[GoneStatus, ...]
-    gone_incomplete: bool
+    disappeared: tuple[DisappearedStatus, ...]
+    disappeared_incomplete: bool
 
 
 def moment(seconds: float | None) -> datetime | None:
@@ -249,7 +249,7 @@ def report(accounts: Sequence[AccountState], now: float, stale_after: float) -> 
     listed = tuple(sorted((_account(one, now) for one in accounts), key=_account_order))
     portals: list[PortalStatus] = []
     servers: list[ServerStatus] = []
-    gone: list[GoneStatus] = []
+    gone: list[DisappearedStatus] = []
     for one in accounts:
         inventory = one.whole.inventory if one.whole is not None else None
         if inventory is None:
@@ -272,8 +272,8 @@ def report(accounts: Sequence[AccountState], now: float, stale_after: float) -> 
         accounts=listed,
         portals=tuple(portals),
         servers=tuple(servers),
-        gone=tuple(gone),
-        gone_incomplete=any(_incomplete(one.history, now) for one in accounts),
+        disappeared=tuple(gone),
+        disappeared_incomplete=any(_incomplete(one.history, now) for one in accounts),
     )
 
 
@@ -535,8 +535,8 @@ def _portal_order(portal: PortalStatus) -> tuple[int, float, str, str, str]:
 # --- what is gone ------------------------------------------------------------------------------
 
 
-def _gone(account: AccountState, entry: Gone) -> GoneStatus:
-    return GoneStatus(
+def _gone(account: AccountState, entry: Gone) -> DisappearedStatus:
+    return DisappearedStatus(
         account_id=account.account_id,
         account=account.account_name,
         kind=entry.kind,

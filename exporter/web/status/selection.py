@@ -23,9 +23,9 @@ def selected(status: Status, query: Query) -> Status:
         accounts=tuple(one for one in status.accounts if query.account in {"", one.name}),
         portals=tuple(one for one in status.portals if _portal_fits(one, query, text, homes)),
         servers=servers,
-        gone=tuple(
+        disappeared=tuple(
             one
-            for one in status.gone
+            for one in status.disappeared
             if query.account in {"", one.account}
             and query.portal in {"", one.portal_id}
             and _holds(text, one.portal_name, one.portal_id, one.server_name, one.server_id)

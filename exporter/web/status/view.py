@@ -13,8 +13,8 @@ from exporter.web.status.query import ATTENTION, SERVERS, Query
 from exporter.web.status.report import (
     MINUTE,
     AccountStatus,
+    DisappearedStatus,
     Error,
-    GoneStatus,
     PortalStatus,
     ServerStatus,
     Status,
@@ -136,7 +136,7 @@ class View(msgspec.Struct, frozen=True):
         portals: the ones that are shown; all that are broken are among them.
         groups: what is broken, the worst first.
         withheld: whether one of them has an error whose text is not shown.
-        gone: what has gone lately, at most `PAGE_SIZE`.
+        disappeared: what has disappeared lately, at most `PAGE_SIZE`.
         observed_since: when the last account was listed for the first time by this process.
         healthy: servers of each state that needs nothing.
         by_hand: of those that work, the servers that are not synced in the background.
@@ -159,7 +159,7 @@ class View(msgspec.Struct, frozen=True):
     portals: tuple[PortalStatus, ...]
     groups: tuple[Group, ...]
     withheld: bool
-    gone: tuple[GoneStatus, ...]
+    disappeared: tuple[DisappearedStatus, ...]
     observed_since: datetime | None
     healthy: tuple[Count, ...]
     by_hand: int
@@ -203,7 +203,7 @@ def page_view(everything: Status, query: Query, now: float) -> View:
         portals=_portals(status.portals),
         groups=groups,
         withheld=any(one.error_text_withheld for group in groups for one in group.servers),
-        gone=status.gone[:PAGE_SIZE],
+        disappeared=status.disappeared[:PAGE_SIZE],
         observed_since=_observed_since(status.accounts),
         healthy=tuple(one for one in counts if one.level in {"info", "good"}),
         by_hand=sum(
