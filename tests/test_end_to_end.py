@@ -208,7 +208,7 @@ def test_a_lapsed_login_is_notified_once_with_all_that_is_needed_and_resolves(
         assert f"MCP server Issue tracker ({account.shared_id})" in description
         assert "Portals: Engineering, Support." in description
         assert "HTTP status 401" in description
-        assert alert["annotations"]["runbook_url"] == f"{SHORT['runbook_base_url']}/{name}.md"
+        assert alert["annotations"]["runbook_url"] == f"{SHORT['runbook_base_url']}/{name}"
         assert alert["annotations"]["dashboard_url"] == (
             f"{SHORT['dashboard_base_url']}/d/cloudflare-mcp-server"
             f"?var-account={simulator.account_id}&var-server={account.shared_id}"
