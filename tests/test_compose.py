@@ -144,6 +144,8 @@ def test_alertmanager_takes_the_example_s_routing(services: dict[str, Any]) -> N
     service = services["alertmanager"]
     file = in_container(service, flag(service, "--config.file"))
     assert file == EXAMPLE
+    for template in yaml.safe_load(file.read_text())["templates"]:
+        assert in_container(service, f"/etc/alertmanager/{template}").is_file()
     subprocess.run(
         [require("amtool"), "check-config", file], capture_output=True, timeout=60, check=True
     )
