@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.web.app import App
+from exporter.web.routes import App
 from processes import (
     ROOT,
     Alertmanager,

@@ -22,8 +22,8 @@ import pytest
 import requests
 import yaml
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 from mixin.thresholds import load
 from processes import ROOT, Alertmanager, Prometheus, RunningExporter, eventually
 from promtool import RULES, alert_names, rules
@@ -50,8 +50,10 @@ class AllDown:
     """An account of which no server can be reached."""
 
     def __init__(self) -> None:
-        self._fleet = fleet(portals=PORTALS, servers=SERVERS, tools=1, synced_at=time.time())
-        self._portals = copy.deepcopy(self._fleet.portals(0))
+        self._account = uniform_account(
+            portals=PORTALS, servers=SERVERS, tools=1, synced_at=time.time()
+        )
+        self._portals = copy.deepcopy(self._account.portals(0))
         for portal in self._portals:
             for server in portal["servers"]:
                 server.update(UNREACHABLE)
@@ -62,7 +64,7 @@ class AllDown:
         return self._portals
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._fleet, name)
+        return getattr(self._account, name)
 
 
 def configured(home: Path, webhook: Webhook, mail: Mailbox) -> Path:

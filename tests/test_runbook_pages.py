@@ -13,11 +13,11 @@ import pytest
 import requests
 
 import exporter
-from exporter.web.app import App
+from exporter.web.access import AccessControl, TokenBucket
 from exporter.web.basic_auth import Passwords
-from exporter.web.guard import Guard, TokenBucket
+from exporter.web.public_address import PublicAddress
+from exporter.web.routes import App
 from exporter.web.runbooks.markdown import render
-from exporter.web.site import Site
 from processes import ROOT, bare_environment, get
 from promtool import alert_names
 from serving import Unlisted, serving_app
@@ -27,7 +27,7 @@ FILES = {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} - {"RE
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving_app(App(Unlisted(tuple), site=Site("/x/y"))) as root:
+    with serving_app(App(Unlisted(tuple), site=PublicAddress("/x/y"))) as root:
         yield f"{root}/x/y"
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_runbook_is_not_found(url: str, name: str) -> None:
 
 def test_they_are_as_open_as_the_health_checks() -> None:
     users = Passwords({"prometheus": "$2b$04$" + "x" * 53})
-    guard = Guard(users, TokenBucket(interval=3600, burst=1))
+    guard = AccessControl(users, TokenBucket(interval=3600, burst=1))
     with serving_app(App(Unlisted(tuple), guard=lambda: guard)) as root:
         assert get(f"{root}/").status_code == 401
         assert get(f"{root}/").status_code == 429
@@ -101,7 +101,7 @@ def test_they_are_as_open_as_the_health_checks() -> None:
 
 LAZY = """
 import asyncio, sys
-from exporter.web.app import App
+from exporter.web.routes import App
 class Source:
     names = ()
     observed = tuple
