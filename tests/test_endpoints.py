@@ -302,10 +302,10 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
 # --- prefixes ----------------------------------------------------------------------------------
 
-PATHS = (
-    *("/metrics", "/probe?account=a", "/sd", "/config", "/-/healthy", "/-/ready"),
-    *("/api/v1/status", "/"),
+LINKED = (
+    *("/metrics", "/api/v1/status", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready"),
 )
+PATHS = (*LINKED, "/probe?account=a", "/")
 
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
@@ -321,8 +321,7 @@ def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
         assert served.ask("/x")[0] == 404
         page = served.ask("/x/y/")[2].decode()
     links = [link for link in re.findall(r'href="(/[^"#?]*)"', page) if link != "/x/y/"]
-    shown = ("/metrics", "/api/v1/status", "/sd", "/config", "/-/healthy", "/-/ready")
-    assert links == [f"/x/y{path}" for path in shown]
+    assert links == [f"/x/y{path}" for path in LINKED]
 
 
 def test_a_proxy_that_takes_the_prefix_away_gets_links_that_have_it() -> None:
@@ -443,7 +442,8 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
     }
-    assert {path for path, _ in rows} == {"/", "/metrics", "/api/v1/status", *paths}
+    paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
+    assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:
             status, headers, _ = served.ask(path, "DELETE")

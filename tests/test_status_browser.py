@@ -355,3 +355,23 @@ def test_it_takes_nothing_away_that_a_person_types_or_selects(
     page.wait_for_timeout(2500)
     assert page.get_by_role("searchbox", name="Text").input_value() == "half a na"
     assert page.get_by_role("combobox", name="State").input_value() == "unreachable"
+
+
+# --- the runbooks, which look like it ----------------------------------------------------------
+
+RUNBOOKS = ("runbooks/", "runbooks/CloudflareMCPServerError")
+
+
+@pytest.mark.parametrize("path", RUNBOOKS)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_a_runbook_runs_nothing_fits_the_page_and_breaks_no_rule_of_accessibility(
+    show: Open, axe: str, path: str, width: int, scheme: str
+) -> None:
+    watched = show("before", path, width=width, scheme=scheme)
+    watched.assert_undisturbed()
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert watched.page.evaluate("getComputedStyle(document.body).fontSize") == "16px"
+    page = show("before", path, width=width, scheme=scheme, bypass_csp=True).page
+    page.evaluate(axe)
+    broken = page.evaluate(RULES)
+    assert broken == [], json.dumps(broken, indent=2)

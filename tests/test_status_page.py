@@ -408,11 +408,8 @@ def test_its_links_lead_to_what_is_served(serve: Serve) -> None:
     url = serve(made.hostile_account(), telemetry_path="/here")
     links = [link for link in page_of(url).values("href") if link.startswith("./")]
     assert {"./here", "./api/v1/status"} <= set(links)
-    runbooks = {link for link in links if link.startswith("./runbooks/")}
-    assert runbooks
-    for link in runbooks:
-        assert (ROOT / "docs" / "runbooks" / f"{link.removeprefix('./runbooks/')}.md").is_file()
-    for link in set(links) - {"./here"} - runbooks:
+    assert any(link.startswith("./runbooks/Cloudflare") for link in links)
+    for link in set(links) - {"./here"}:
         assert get(url + link.removeprefix("./")).ok
 
 

@@ -1,8 +1,7 @@
-"""Answers with the page or its JSON twin. The template engine is loaded for the first page."""
+"""Answers with the page or its JSON twin."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -18,8 +17,10 @@ import msgspec
 from exporter.metrics.formats import accepts_gzip
 from exporter.scrape_result import AccountState
 from exporter.web.compression import compress
+from exporter.web.html import load_template, page_headers
 from exporter.web.request import Request
 from exporter.web.responses import Response
+from exporter.web.status import words
 from exporter.web.status.icons import icon
 from exporter.web.status.moments import Moments
 from exporter.web.status.query import Query, read_query
@@ -35,9 +36,6 @@ REFRESH = 30
 
 STALE_AFTER = 21_600.0
 """Seconds without a successful sync: three background syncs missed, as in the alert rules."""
-
-RUNBOOKS = "/runbooks/"
-"""Where runbooks are served, each by the name of its alert."""
 
 API = "/api/v1/status"
 """Where the JSON is served."""
@@ -66,6 +64,7 @@ class StatusPage:
         accounts: what is known of each account; must return at once.
         links: what else is served, path by name; a path begins with a slash.
         metrics_path: where Prometheus scrapes.
+        runbooks: path under which each runbook is served by the name of its alert.
         prefix: what clients put before every path, such as ``/exporter``. Without one links are
             relative, so that they hold behind a proxy that adds a prefix of its own.
         stale_after: seconds without a successful sync after which a server is stale.
@@ -78,13 +77,14 @@ class StatusPage:
         links: Mapping[str, str],
         *,
         metrics_path: str = "/metrics",
+        runbooks: str = "/runbooks",
         prefix: str = "",
         stale_after: float = STALE_AFTER,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._accounts = accounts
         self._links = {name: (prefix or ".") + path for name, path in links.items()}
-        self._runbooks = (prefix or ".") + RUNBOOKS
+        self._runbooks = f"{prefix or '.'}{runbooks}/"
         self._metrics_path = prefix + metrics_path
         self._stale_after = stale_after
         self._clock = clock
@@ -167,42 +167,19 @@ class StatusPage:
         )
 
     def _headers(self, refreshes: bool) -> tuple[tuple[str, str], ...]:
-        always = (
-            ("Content-Security-Policy", self._policy),
-            ("Referrer-Policy", "no-referrer"),
-            ("X-Frame-Options", "DENY"),
-        )
         # As a header, since nothing in the document then keeps a reader from pausing it.
-        return (*always, ("Refresh", str(REFRESH))) if refreshes else always
+        refresh = (("Refresh", str(REFRESH)),) if refreshes else ()
+        return (*page_headers(self._style), *refresh)
 
     @cached_property
     def _template(self) -> jinja2.Template:
-        import jinja2  # noqa: PLC0415 - start-up and idle memory do not pay for the page
-
-        environment = jinja2.Environment(
-            loader=jinja2.FunctionLoader(lambda name: (_TEMPLATES / name).read_text("utf-8")),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        from exporter.web.status import words  # noqa: PLC0415 - read by the template alone
-
-        environment.globals["words"] = words
-        return environment.get_template("status.html")
+        template = load_template(_TEMPLATES, "status.html")
+        template.globals["words"] = words
+        return template
 
     @cached_property
     def _style(self) -> str:
         return (_TEMPLATES / "status.css").read_text("utf-8")
-
-    @cached_property
-    def _policy(self) -> str:
-        """Nothing but this very style sheet, the icon in the page, and forms that come back."""
-        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
-        return (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
 
 
 def _query(request: Request) -> Query:
