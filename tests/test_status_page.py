@@ -22,10 +22,14 @@ import pytest
 import requests
 
 import accounts as made
+from exporter.accounts import Accounts
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.model import Inventory
+from exporter.redaction import KnownSecrets
 from exporter.scrape_result import AccountState
+from exporter.settings import Account, Credentials, Secret
+from exporter.simulator.server import Simulator
 from exporter.web.request import Request
 from exporter.web.responses import Message
 from exporter.web.routes import App
@@ -367,6 +371,37 @@ def test_the_documentation_names_every_field_of_the_json() -> None:
     levels = dict(re.findall(r"^\| `(\w+)` \| (bad|warn|info|good) \|", text, re.MULTILINE))
     kinds = (*SERVER_STATES.values(), *PORTAL_STATES.values())
     assert levels == {kind.key: kind.level for kind in kinds}
+
+
+def test_the_page_tells_what_happened_in_the_first_six_minutes_of_the_demo() -> None:
+    now = [time.time()]
+    with Simulator(clock=lambda: now[0], quota=None) as api:
+        account = Account(
+            name="Demo",
+            account_id=api.account_id,
+            credentials=Credentials(token=Secret(text=api.token)),
+            base_url=api.base_url,
+            collect_servers=True,
+        )
+        accounts = Accounts([account], KnownSecrets(), wall_clock=lambda: now[0])
+        with serving(accounts) as url:
+            began = now[0]
+            for minute in range(7):
+                now[0] = began + 60 * minute
+                assert get(f"{url}/metrics").ok
+            status = get(f"{url}/api/v1/status").json()
+            shown = page_of(f"{url}/").text
+    assert {(one["kind"], one["portal_id"], one["server_id"]) for one in status["disappeared"]} == {
+        ("portal", "sandbox", ""),
+        ("attachment", "engineering", "design"),
+    }
+    since = {one["id"]: one["seen_since"] for one in status["servers"]}
+    assert since["object-store"] == moment(began)
+    assert since["warehouse"] == moment(began + 120)
+    assert since["design"] is None
+    assert "Portal Sandbox sandbox had 3 servers, 28 tools" in shown
+    assert "Server Design files design left portal Engineering had 6 tools" in shown
+    assert "2 working servers use manual OAuth" in shown
 
 
 def hostile_failure() -> AccountState:

@@ -220,7 +220,7 @@ def test_what_breaks_in_no_portal_hurts_nobody() -> None:
     shown = view(account)
     assert shown.level == "good"
     assert [(group.level, group.notice) for group in shown.groups] == [
-        ("info", "Nobody notices: no portal has the server.")
+        ("info", "Nothing: the server is in no portal.")
     ]
 
 

@@ -26,6 +26,7 @@ from exporter.web.status.moments import Moments
 from exporter.web.status.query import Query, read_query
 from exporter.web.status.report import Status, report, time_of
 from exporter.web.status.selection import selected
+from exporter.web.status.states import SERVER_STATES
 from exporter.web.status.view import page_view
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class StatusPage:
     @cached_property
     def _template(self) -> jinja2.Template:
         template = load_template(_TEMPLATES, "status.html")
-        template.globals["words"] = words
+        template.globals.update(words=words, server_states=SERVER_STATES)
         return template
 
     @cached_property

@@ -51,8 +51,8 @@ SERVER_STATES = {
         State(
             "unreachable", 20, "bad", "Unreachable",
             "Calls to its tools fail: Cloudflare cannot connect to the server.",
-            "Check that the server runs, and that its URL, DNS, certificate and firewall let "
-            "Cloudflare in.",
+            "Check that the server runs and that its URL, DNS, certificate and firewall allow "
+            "connections from Cloudflare.",
             "CloudflareMCPServerUnreachable",
         ),
         State(
@@ -85,7 +85,7 @@ SERVER_STATES = {
         ),
         State(
             "unknown", 100, "info", "State not known",
-            "Nothing is known: the API gives no state, or one that this version does not know.",
+            "Unknown: the API reports no state, or one that this version does not know.",
             "Look at the server in Cloudflare; update the exporter if the state is new.",
         ),
         State("working", 110, "good", "Working"),
@@ -99,13 +99,13 @@ PORTAL_STATES = {
         State(
             "no_working_server", 0, "bad", "No server works",
             "Users can use none of the portal's tools.",
-            "Fix its servers: each is listed below with what to do.",
+            "Fix its servers, which are listed below.",
             "CloudflareMCPPortalNoHealthyServer",
         ),
         State(
             "lost_all_servers", 1, "bad", "Lost all servers",
-            "Users find an empty portal: all of its servers were removed from it.",
-            "If nobody meant to, add the servers to the portal again in Cloudflare.",
+            "Users find an empty portal: all its servers were removed from it.",
+            "If this was not intended, add the servers to the portal again in Cloudflare.",
             "CloudflareMCPPortalLostServers",
         ),
         State(
@@ -118,7 +118,7 @@ PORTAL_STATES = {
         State(
             "no_tools", 50, "warn", "Shows no tools",
             "Users see no tools: the portal's own settings hide every tool of its servers.",
-            "If nobody meant to, enable tools in the portal's settings in Cloudflare.",
+            "If this was not intended, enable tools in the portal's settings in Cloudflare.",
             "CloudflareMCPPortalExposesNoTools",
         ),
         State("servers_need_attention", 51, "warn", "Some servers need attention"),

@@ -39,7 +39,7 @@ MAX_LINKS = 3
 DASHBOARD = "https://dash.cloudflare.com/{account_id}/one/access-controls/ai-controls"
 """Where Cloudflare's dashboard shows an account's MCP servers and portals."""
 
-ONLY_TEXT = "The API gives an error text only, which is not shown here."
+ONLY_TEXT = "The API reports only an error text, which is not shown here."
 """Stands where nothing else is known of an error."""
 
 _DENIED = frozenset({401, 403})
@@ -341,7 +341,7 @@ def _server_group(
         cause=_cause(first),
         notice=kind.notice.format(stale_after=words.duration(stale))
         if first.portals
-        else "Nobody notices: no portal has the server.",
+        else "Nothing: the server is in no portal.",
         fix=_fix(first),
         runbook=first.runbook or kind.runbook,
         cloudflare=_dashboards(servers),

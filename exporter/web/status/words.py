@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from exporter.errors import Reason
 from exporter.model import OTHER
 from exporter.web.status.report import Error
-from exporter.web.status.states import SERVER_STATES
 
-__all__ = ["SERVER_STATES"]
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _DAYS_ALONE = 30
 """Days from which hours do not matter any more."""
