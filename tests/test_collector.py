@@ -292,7 +292,7 @@ def test_a_change_of_state_is_logged_once_and_not_once_a_scrape(
 
 HINTS = {
     "auth": (answer(refusal(10000), "403 Forbidden"), "MCP Portals Read"),
-    "not_found": (answer(refusal(7003), "404 Not Found"), "account id"),
+    "not_found": (answer(refusal(7003), "404 Not Found"), "account ID"),
     "upstream_4xx": (answer(refusal(7001), "400 Bad Request"), "--api.per-page"),
     "invalid_response": (answer(b"<html>"), "CLOUDFLARE_BASE_URL"),
 }

@@ -110,10 +110,10 @@ CAUSES = {
     "10000": (refusal(10000), "403 Forbidden", "MCP Portals Read"),
     "1000": (refusal(1000), "401 Unauthorized", "copy it again"),
     "6003": (refusal(6003), "400 Bad Request", "cannot parse the credentials"),
-    "9103": (refusal(9103), "400 Bad Request", "e-mail address and key"),
-    "9106": (refusal(9106), "400 Bad Request", "take headers away"),
+    "9103": (refusal(9103), "400 Bad Request", "email address and key"),
+    "9106": (refusal(9106), "400 Bad Request", "removes headers"),
     "9109": (refusal(9109), "403 Forbidden", "account resources"),
-    "7003": (refusal(7003), "404 Not Found", "check the account id"),
+    "7003": (refusal(7003), "404 Not Found", "check the account ID"),
 }
 
 
@@ -137,5 +137,5 @@ def test_check_for_programs_is_json() -> None:
     assert report["ok"] is False
     [account] = report["accounts"]
     assert account["reason"] == "upstream_4xx"
-    assert account["error"] == "the API answered HTTP 400: 9999: the token *** is odd"
+    assert account["error"] == "the API answered HTTP 400: the token *** is odd (code 9999)"
     assert TOKEN not in ended.stdout + ended.stderr
