@@ -64,7 +64,15 @@ class ExporterError(Exception):
 
 
 class SettingsError(ExporterError):
-    """A setting cannot be used; the text names it and says how to fix it."""
+    """Settings cannot be used; each line of the text names one and says how to fix it.
+
+    Attributes:
+        problems: the lines, at least one.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class ListingError(ExporterError):
