@@ -68,7 +68,7 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
 
 
 class Accounts:
-    """Lists nothing and starts nothing before the first scrape; for one event loop.
+    """Lists nothing and starts nothing by itself; for one event loop.
 
     Args:
         accounts: configured at the start.
@@ -76,6 +76,7 @@ class Accounts:
         offset: seconds kept back from the timeout that Prometheus announces, for the way back.
         most_requests: to the API that may be under way at the same time, each with a thread.
         most_kept: connections to the API that wait for the next listing.
+        log_outcomes: whether the log says that a listing succeeded or failed.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -90,9 +91,11 @@ class Accounts:
         offset: float = 0.5,
         most_requests: int = 256,
         most_kept: int = 1024,
+        log_outcomes: bool = True,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._known = known
+        self._log_outcomes = log_outcomes
         self._offset = offset
         self._wall_clock = wall_clock
         self._shared = Shared(
@@ -129,6 +132,17 @@ class Accounts:
     def observed(self) -> tuple[Observed, ...]:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
+
+    async def list_first(self) -> None:
+        """List each account that nobody has listed yet, so that the log says whether it works.
+
+        One after the other, since that is not urgent: a scrape that comes meanwhile takes its
+        accounts over.
+        """
+        for name in self.names:
+            member = self._members.get(name)  # a reload may have removed it
+            if member is not None and member.collector.observed.latest is None:
+                await member.collector.scrape()
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
         """List each account, or the one that is named, or wait for the listings under way.
@@ -200,6 +214,7 @@ class Accounts:
             cache_ttl=account.cache_ttl,
             quota_is_short=lambda: client.quota_is_short,
             before=None if old is None else old.collector.observed,
+            log_outcomes=self._log_outcomes,
             wall_clock=self._wall_clock,
         )
         return _Member(account, collector, client, pause)

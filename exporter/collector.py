@@ -77,6 +77,7 @@ class AccountCollector:
         cache_ttl: seconds from its start for which a whole listing serves further scrapes.
         quota_is_short: whether another listing now would use the API's quota up.
         before: what the listings of a collector brought that this one replaces.
+        log_outcomes: whether the log says that a listing succeeded or failed.
         wall_clock: Unix seconds.
     """
 
@@ -91,6 +92,7 @@ class AccountCollector:
         cache_ttl: float = 0.0,
         quota_is_short: Callable[[], bool] = lambda: False,
         before: Observed | None = None,
+        log_outcomes: bool = True,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
@@ -106,7 +108,7 @@ class AccountCollector:
             latest=None if before is None else before.latest,
             whole=None if before is None else before.whole,
         )
-        self._log = ListingLog(account_name)
+        self._log = ListingLog(account_name, outcomes=log_outcomes)
         self._impatience_logged = float("-inf")
 
     @property
@@ -180,7 +182,7 @@ class AccountCollector:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise ListingError(Reason.TIMEOUT, "the API did not answer in time") from None
+            raise ListingError(Reason.TIMEOUT, "the API did not respond in time") from None
         finally:
             deadline.end()
 
@@ -225,14 +227,14 @@ class AccountCollector:
             event(
                 LOG,
                 logging.WARNING,
-                "scrape ended before the listing",
+                "scrape timed out before the listing was complete",
                 account=self._observed.account_name,
                 waited=round(waited, 3),
-                hint="the job's scrape_timeout is shorter than the listing takes; raise it",
+                hint="raise scrape_timeout of the Prometheus job: listing the account takes longer",
             )
         return self._outcome(
             waited,
             failure=ListingError(
-                Reason.TIMEOUT, "the scrape's own timeout ended before the listing was done"
+                Reason.TIMEOUT, "the scrape timed out before the listing was complete"
             ),
         )

@@ -60,7 +60,7 @@ def share_out(limit: int) -> Shares:
     """
     if limit < FEWEST:
         raise SettingsError(
-            f"the limit of open files is {limit}, and {FEWEST} are needed; raise it "
+            f"the limit of open files is {limit}, but at least {FEWEST} are required; raise it "
             "(LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - RESERVE

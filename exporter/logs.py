@@ -1,4 +1,4 @@
-"""Log lines: one event, one line of UTF-8, as logfmt or JSON, with known secrets struck out."""
+"""Log lines: one event, one line of UTF-8, as logfmt or JSON, with known secrets redacted."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ class _Repeats(logging.Filter):
         begin, count = self._seen.get(kind, (record.created, 0))
         if not 0 <= record.created - begin < self.MINUTE:
             if count > most:
-                setattr(record, _FIELDS, {**getattr(record, _FIELDS, {}), "left_out": count - most})
+                setattr(
+                    record, _FIELDS, {**getattr(record, _FIELDS, {}), "suppressed": count - most}
+                )
             begin, count = record.created, 0
         if len(self._seen) > self.OWN:
             self._seen.clear()
@@ -125,7 +127,7 @@ class LineFormatter(logging.Formatter):
 
     Args:
         encode: from names and values to the line.
-        secrets: texts that are struck out wherever they stand.
+        secrets: texts that are redacted wherever they stand.
     """
 
     def __init__(

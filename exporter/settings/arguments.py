@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exporter.errors import SettingsError
@@ -37,6 +37,21 @@ def parsed_arguments(argv: Sequence[str]) -> dict[str, Any]:
     if unknown:
         raise SettingsError(*_complaints(unknown, argv))
     return vars(given)
+
+
+def given_log_format(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """The log format that a person chose, even where the other settings cannot be used."""
+    flag = next(flag for flag in FLAGS if flag.field == "log_format")
+    text = environ.get(flag.environment, "")
+    for index, argument in enumerate(argv):
+        if argument == flag.name:
+            text = "".join(argv[index + 1 : index + 2])
+        elif argument.startswith(f"{flag.name}="):
+            text = argument.partition("=")[2]
+    try:
+        return str(flag.parse(text))
+    except ValueError:
+        return None
 
 
 def _complaints(unknown: Sequence[str], argv: Sequence[str]) -> Iterator[str]:

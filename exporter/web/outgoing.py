@@ -42,7 +42,11 @@ class Outgoing:
         except asyncio.CancelledError:
             if task in self._sizes:  # whoever waits here was cancelled, not the reader cut off
                 raise
-            event(LOGGER, logging.WARNING, "slow reader cut off, answers need too much memory")
+            event(
+                LOGGER,
+                logging.WARNING,
+                "closed a slow client connection, pending responses use too much memory",
+            )
         finally:
             self._forget(task)
 

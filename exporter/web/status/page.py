@@ -11,8 +11,7 @@ from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from exporter import __version__
-from exporter.metrics.own import revision
+from exporter import __version__, revision
 from exporter.scrape import Observed
 from exporter.web.request import Request
 from exporter.web.responses import Response
