@@ -92,8 +92,7 @@ def decoded_leniently(
             return msgspec.convert(value, shape), tuple(complaints)
         except msgspec.ValidationError as problem:
             found = _in_words(str(problem), shape)
-        # That a key is missing which was taken out before is no news.
-        if not (found.is_missing and found.steps in removed):
+        if not (found.is_missing and _is_explained(found, complaints, removed)):
             complaints.append(found.complaint)
         left = None if found.steps is None else _repaired(value, found)
         if left is None:
@@ -101,6 +100,14 @@ def decoded_leniently(
         removed.append(found.steps or ())
         value = left
     return None, tuple(complaints)
+
+
+def _is_explained(found: _Found, complaints: list[Complaint], removed: list[Steps]) -> bool:
+    """Whether it is known why a key is missing: it was taken out, or is misspelled."""
+    key = (found.steps or ("",))[-1]
+    return found.steps in removed or any(
+        one.text.endswith(f"did you mean {key}?") for one in complaints
+    )
 
 
 def _repaired(value: object, found: _Found) -> object | None:

@@ -57,8 +57,7 @@ class _Reading:
             common = self._listing(file, "", defaults)
             for index, given in enumerate(file.accounts):
                 place = f"accounts[{index}]"
-                # Of what is left of a misshaped account nothing more can be said.
-                if not any(one.path.startswith(place) for one in misshaped):
+                if _is_checkable(place, misshaped):
                     accounts |= self._checked(index, given, place, common)
             self._check_unique(accounts)
         if self._complaints:
@@ -201,11 +200,22 @@ class _Reading:
             first: dict[str, int] = {}
             for index, account in accounts.items():
                 known = first.setdefault(getattr(account, field), index)
-                if known != index:
+                same_id = accounts[known].account_id == account.account_id
+                if known != index and (field == "account_id" or not same_id):
                     self._complain(
                         f"accounts[{index}].{field}",
                         f"duplicate of accounts[{known}].{field}; each account needs its own",
                     )
+
+
+def _is_checkable(place: str, misshaped: Iterable[Complaint]) -> bool:
+    """Whether only options are missing in what is left of an account: more can be said of it."""
+    options = {f"{place}.{key}" for key in (*Options.__struct_fields__, "name")}
+    return all(
+        one.path in options and not one.text.startswith("unknown key")
+        for one in misshaped
+        if one.path.startswith(place)
+    )
 
 
 def _check_name(name: str, secrets: Iterable[str]) -> None:
