@@ -217,5 +217,9 @@ def test_slow_readers_on_every_place_make_room_for_scrapes_and_health(
             status, _, body = served.ask()
             assert (status, body) == (200, b"up 1\n")
             assert time.monotonic() - began < 3
-    lines = [one for one in caplog.records if one.getMessage() == "connection closed to make room"]
-    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow reader"}
+    lines = [
+        one
+        for one in caplog.records
+        if one.getMessage() == "closed a client connection to free capacity"
+    ]
+    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow client"}

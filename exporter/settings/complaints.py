@@ -200,7 +200,11 @@ def _right(place: str, shape: type[msgspec.Struct], text: str) -> str:
         return f"begin the file with {needed[0].name}:" if needed else "use a mapping"
     wanted = re.match(r"Expected `([^`]*)`", text)
     names = wanted[1].split(" | ") if wanted else []
-    words = [_WORDS[name] for name in names if name in _WORDS and name != "null"]
+    words = [
+        "true or false" if name == "bool" else _WORDS[name]
+        for name in names
+        if name in _WORDS and name != "null"
+    ]
     return f"use {' or '.join(words) or 'another value'}"
 
 

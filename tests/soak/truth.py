@@ -44,7 +44,7 @@ ACCOUNTS = {
 WITHOUT_FAULTS = tuple(one for one in ACCOUNTS.values() if not one.faults)
 PER_PAGE = 5
 GUEST = "guest"
-"""Is taken out of the configuration, and put into it again."""
+"""Is taken out of the configuration, and put to it again."""
 
 
 @lru_cache(maxsize=4096)
