@@ -48,7 +48,7 @@ HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
 CONFIG, RELOAD = "/config", "/-/reload"
 
 _INTERNAL_ERROR = plain(500, "internal error, see the log")
-_CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
+_CLIENT_GONE = plain(503, "client closed the connection")  # nobody reads it
 
 T = TypeVar("T")
 
