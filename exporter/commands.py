@@ -161,16 +161,17 @@ def _paragraph(facts: dict[str, Any]) -> str:
     if not facts["ok"]:
         return (
             f"FAILED  {title}\n"
-            f"  error  {facts['error']} (reason {facts['reason']})\n"
-            f"  fix    {facts['hint']}\n"
+            f"  error   {facts['error']}\n"
+            f"  reason  {facts['reason']}\n"
+            f"  fix     {facts['hint']}\n"
         )
     text = (
         f"OK      {title}\n"
-        f"  found  {facts['portals']} portals and {facts['servers']} servers "
+        f"  found   {facts['portals']} portals and {facts['servers']} servers "
         f"({facts['servers_in_error']} in error) in {facts['seconds']} s\n"
     )
     if facts["skipped_records"]:
-        text += f"  note   skipped {facts['skipped_records']} invalid records; see the log\n"
+        text += f"  note    skipped {facts['skipped_records']} invalid records; see the log\n"
     return text
 
 

@@ -1,7 +1,7 @@
 """Updates the generated tables of the documentation: ``make docs``.
 
-A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
-under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
+A table, or the output of a real run, is between ``<!-- generated: NAME -->`` and ``<!-- end -->``
+in README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
 written whole, for the documentation and into the package. With ``--check`` nothing is written, and
 the status is 1 if a file would change.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import runs
 import yaml
 
 from exporter.metrics.catalogue import ALL, Metric
@@ -148,6 +149,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "config-top": _keys(ConfigFile, but=Options.__struct_fields__),
     "environment": _environment,
     "flags": _flags,
+    "run-check": runs.check,
+    "run-check-failed": runs.check_failed,
+    "run-demo": runs.demo,
+    "run-metrics": runs.metrics,
+    "run-start": runs.start,
     **{
         f"metrics-{level}": _metrics(level)
         for level in ("account", "portal", "server", "attachment", "exporter")

@@ -103,7 +103,7 @@ def test_check_says_what_works(simulator: Simulator) -> None:
     ended = run("--check", env=simulator.environment())
     assert ended.returncode == 0
     assert ended.stdout.startswith(f"OK      {simulator.account_id}\n")
-    assert "  found  6 portals and 25 servers (3 in error) in " in ended.stdout
+    assert "  found   6 portals and 25 servers (3 in error) in " in ended.stdout
     assert ended.stderr == ""
 
 
@@ -125,7 +125,7 @@ def test_check_says_for_what_does_not_work_the_cause_and_the_fix(
     with RawServer(sends(answer(body, status))) as api:
         ended = run("--check", env=environment(api.base_url))
     assert ended.returncode == 1
-    assert ended.stdout.startswith(f"FAILED  {ACCOUNT_ID}\n  error  the API answered HTTP ")
+    assert ended.stdout.startswith(f"FAILED  {ACCOUNT_ID}\n  error   the API answered HTTP ")
     assert fix in ended.stdout
     assert ended.stderr == "", "each result once on a terminal"
 

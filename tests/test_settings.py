@@ -485,7 +485,7 @@ FLAG_MISTAKES = [
         ["--web.max-requests=-1"],
         "--web.max-requests: '-1' is not an integer from 0 to 10000",
     ),
-    (["--textfile=x.prom"], "--textfile: cannot write the directory requires --once"),
+    (["--textfile=x.prom"], "--textfile: requires --once"),
     (["--format=json"], "--format: requires --check"),
     (["--once", "--check"], "--check: cannot be combined with --once; remove one of them"),
     (
