@@ -1,9 +1,9 @@
 """Updates the generated tables of the documentation: ``make docs``.
 
 A table, or the output of a real run, is between ``<!-- generated: NAME -->`` and ``<!-- end -->``
-in README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
-written whole, for the documentation and into the package. With ``--check`` nothing is written, and
-the status is 1 if a file would change.
+in README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the
+configuration file is written whole, for the documentation and into the package. With ``--check``
+nothing is written, and the status is 1 if a file would change.
 """
 
 from __future__ import annotations
