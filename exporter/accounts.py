@@ -137,12 +137,15 @@ class Accounts:
         """List each account that nobody has listed yet, so that the log says whether it works.
 
         One after the other, since that is not urgent: a scrape that comes meanwhile takes its
-        accounts over.
+        accounts over. It ends where it would use more than half of the API's quota.
         """
         for name in self.names:
             member = self._members.get(name)  # a reload may have removed it
-            if member is not None and member.collector.observed.latest is None:
-                await member.collector.scrape()
+            if member is None or member.collector.observed.latest is not None:
+                continue
+            await member.collector.scrape()
+            if member.client.quota_is_short:
+                return
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
         """List each account, or the one that is named, or wait for the listings under way.

@@ -58,6 +58,21 @@ def test_each_account_is_listed_once_at_start_one_after_the_other(
         assert [re.findall("/accounts/([0-9a-f]+)/", one)[0] for one in api.heads] == ids
 
 
+def test_the_listings_at_start_leave_half_of_the_quota(run_exporter: Start, tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    quota = 'Ratelimit: "default";r=599;t=60\r\nRatelimit-Policy: "default";q=1200;w=300\r\n'
+    with RawServer(sends(answer(listing([portal("a")]), headers=quota))) as api:
+        config.write_text(
+            f"base_url: {api.base_url}\naccounts:\n"
+            + "".join(f"- {{account_id: '{one:032x}', api_token: {TOKEN}}}\n" for one in range(3))
+        )
+        exporter = run_exporter(f"--config.file={config}")
+        exporter.logged('msg="listing succeeded"')
+        for path in ("/-/ready", "/", "/sd"):  # time in which a second one would begin
+            assert get(f"{exporter.url}{path}").ok
+        assert len(api.heads) == 1
+
+
 def test_a_slow_first_listing_delays_neither_readiness_nor_the_end(run_exporter: Start) -> None:
     def never(_peer: socket.socket, _head: str) -> None:
         slow.closed.wait(30)

@@ -20,6 +20,7 @@ PAGES = (
     "docs/reference/metrics.md",
     "docs/reference/settings.md",
     "docs/operating/troubleshooting.md",
+    "docs/reference/endpoints.md",
     "exporter/settings/config.schema.json",
 )
 """Read as a whole. Add a glob here once its files are clean."""
