@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from exporter.errors import SettingsError
 from exporter.logs import event
@@ -22,6 +23,8 @@ from exporter.web.watched import WatchedFiles
 from exporter.web.webschema import DURATION, HttpSection, RateSection, TlsSection, WebFile, web_file
 
 LOGGER = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HIGHEST_COST = 18
 """Of a bcrypt hash: a check takes many seconds from here on."""
@@ -159,50 +162,60 @@ class WebConfigFile:
 def _read(name: str, files: WatchedFiles) -> WebConfig:
     document = read(name, files.read)
     file = web_file(document)
-    _check_http(file.http_server_config, document)
-    _check_users(file.basic_auth_users, document)
-    interval, burst = _rate(file.rate_limit, document)
+    complaints = [
+        *_http_complaints(file.http_server_config),
+        *_user_complaints(file.basic_auth_users),
+    ]
+    problems = [str(document.error(place, text)) for place, text in complaints]
+    rate = _collected(problems, lambda: _rate(file.rate_limit, document))
+    tls = _collected(problems, lambda: _tls(file, document, files, Path(name).parent))
+    if problems or rate is None:
+        raise SettingsError(*problems)
     return WebConfig(
-        tls=_tls(file, document, files, Path(name).parent),
+        tls=tls,
         users=file.basic_auth_users,
         headers=tuple(one for one in file.http_server_config.headers.items() if one[1]),
-        interval=interval,
-        burst=burst,
+        interval=rate[0],
+        burst=rate[1],
     )
 
 
-def _check_http(section: HttpSection, document: Document) -> None:
+def _collected(problems: list[str], read_part: Callable[[], T]) -> T | None:
+    """The part; None where it cannot be used, which is added to the problems."""
+    try:
+        return read_part()
+    except SettingsError as problem:
+        problems.extend(problem.problems)
+        return None
+
+
+def _http_complaints(section: HttpSection) -> Iterator[tuple[str, str]]:
     place = "http_server_config"
     if section.http2:
-        raise document.error(f"{place}.http2", "HTTP/2 is not supported; set it to false")
+        yield f"{place}.http2", "HTTP/2 is not supported; set it to false"
     for name, value in section.headers.items():
-        if name not in _HEADERS:
-            raise document.error(
-                f"{place}.headers", f"unsupported header; use one of {', '.join(_HEADERS)}"
-            )
-        right = _HEADERS[name]
-        if right and value not in right:
-            raise document.error(f"{place}.headers.{name}", f"use {' or '.join(right)}")
-        if not re.fullmatch(r"[ -~]*", value) or value != value.strip():
-            raise document.error(
-                f"{place}.headers.{name}", "contains characters that are not allowed in a header"
-            )
+        right = _HEADERS.get(name)
+        if right is None:
+            yield f"{place}.headers", f"unsupported header; use one of {', '.join(_HEADERS)}"
+        elif right and value not in right:
+            yield f"{place}.headers.{name}", f"use {' or '.join(right)}"
+        elif not re.fullmatch(r"[ -~]*", value) or value != value.strip():
+            yield f"{place}.headers.{name}", "contains characters that are not allowed in a header"
 
 
-def _check_users(users: Mapping[str, str], document: Document) -> None:
+def _user_complaints(users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     place = "basic_auth_users"
     for user, hashed in users.items():
-        if not user or ":" in user:
-            raise document.error(place, "a user name is empty or contains a colon; rename the user")
         found = _HASH.fullmatch(hashed)
-        if found is None:
-            raise document.error(
-                f"{place}.{user}", "is not a bcrypt hash; create one with htpasswd -nBC 10 ''"
+        if not user or ":" in user:
+            yield place, "a user name is empty or contains a colon; rename the user"
+        elif found is None:
+            yield (
+                f"{place}.{user}",
+                "is not a bcrypt hash; create one with htpasswd -nBC 10 ''",
             )
-        if not 4 <= int(found["cost"]) <= HIGHEST_COST:  # noqa: PLR2004 - bcrypt's own lowest
-            raise document.error(
-                f"{place}.{user}", f"the bcrypt cost is not from 4 to {HIGHEST_COST}; use 10"
-            )
+        elif not 4 <= int(found["cost"]) <= HIGHEST_COST:  # noqa: PLR2004 - bcrypt's own lowest
+            yield f"{place}.{user}", f"the bcrypt cost is not from 4 to {HIGHEST_COST}; use 10"
 
 
 def _rate(section: RateSection, document: Document) -> tuple[float, int]:
