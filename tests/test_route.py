@@ -288,7 +288,7 @@ def test_a_reload_of_what_no_library_can_read_changes_nothing_and_the_next_one_w
         assert answer.status_code == 500
         assert f"{config}:1: " in answer.text
         exporter.process.send_signal(signal.SIGHUP)
-        eventually(lambda: exporter.log.count("not reloaded") % 2 == 0, "reload by SIGHUP")
+        eventually(lambda: exporter.log.count("reload failed") % 2 == 0, "reload by SIGHUP")
         assert exposes(f"{SUCCESSFUL} 0.0")
         assert exposes(f'cloudflare_mcp_up{{account_id="{simulator.account_id}"}} 1.0')
         config.write_text(good)
