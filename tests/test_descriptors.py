@@ -109,8 +109,8 @@ def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: S
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "cloudflare-mcp-exporter: error: the limit of open files is 63, and 64 are needed; "
-        "raise it (LimitNOFILE= in systemd, ulimit -n)\n"
+        "cloudflare-mcp-exporter: error: the limit of open files is 63, but at least 64 are "
+        "required; raise it (LimitNOFILE= in systemd, ulimit -n)\n"
     )
 
 
