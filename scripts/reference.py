@@ -1,9 +1,9 @@
 """Updates the generated tables of the documentation: ``make docs``.
 
-A table, or the output of a real run, is between ``<!-- generated: NAME -->`` and ``<!-- end -->``
-in README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the
-configuration file is written whole, for the documentation and into the package. With ``--check``
-nothing is written, and the status is 1 if a file would change.
+A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
+under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
+written whole, for the documentation and into the package. With ``--check`` nothing is written, and
+the status is 1 if a file would change.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import runs
 import yaml
 
-from exporter.metrics.catalogue import ALL, Metric
+from exporter.metrics.catalog import ALL, Metric
 from exporter.settings import ENVIRONMENT, FLAGS
 from exporter.settings.schema import ConfigFile, FileAccount, Options, json_schema
 
@@ -126,7 +125,7 @@ def _alerts(file: str) -> Callable[[], str]:
         groups = yaml.safe_load((ROOT / "alerts" / file).read_text())["groups"]
         rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
         return _table(
-            ("Alert", "Severity", "After", "Says"),
+            ("Alert", "Severity", "After", "Summary"),
             (
                 (
                     f"[{rule['alert']}](../runbooks/{rule['alert']}.md)",
@@ -149,11 +148,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "config-top": _keys(ConfigFile, but=Options.__struct_fields__),
     "environment": _environment,
     "flags": _flags,
-    "run-check": runs.check,
-    "run-check-failed": runs.check_failed,
-    "run-demo": runs.demo,
-    "run-metrics": runs.metrics,
-    "run-start": runs.start,
     **{
         f"metrics-{level}": _metrics(level)
         for level in ("account", "portal", "server", "attachment", "exporter")

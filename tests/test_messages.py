@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from exporter.cloudflare.answers import HINT_BY_CODE
+from exporter.cloudflare.api_errors import HINT_BY_CODE
 from exporter.errors import HINTS
 from exporter.simulator.server import Simulator
 from processes import ROOT, bare_environment

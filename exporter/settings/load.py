@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
-from exporter.settings.accounts import ACCOUNT_VARIABLES, account_from
+from exporter.settings.account_env import ACCOUNT_VARIABLES, account_from
 from exporter.settings.arguments import parsed_arguments
-from exporter.settings.faults import foreseen
 from exporter.settings.flags import FLAGS, Flag
+from exporter.settings.internal_errors import foreseen
 from exporter.settings.misspelled import misspelled
-from exporter.settings.route import routed
+from exporter.settings.proxies import routed
 from exporter.settings.urls import api_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
 
@@ -70,7 +70,7 @@ def _accounts(
     if not file:
         account, notices = account_from(variables, defaults)
         return (account,), notices
-    from exporter.settings.file import accounts_from_file  # noqa: PLC0415 - YAML is for its users
+    from exporter.settings.config_file import accounts_from_file  # noqa: PLC0415 - YAML is for its users
 
     accounts, notices = accounts_from_file(file, defaults)
     unused = [name for name in ACCOUNT_VARIABLES if name in variables]
