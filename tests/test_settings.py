@@ -331,6 +331,15 @@ def test_what_is_odd_but_usable_is_a_notice(environ: dict[str, str], notice: str
     assert load([], {**ENVIRON, **environ}).notices == (notice,)
 
 
+def test_a_misspelled_variable_is_named_where_the_right_one_is_missing() -> None:
+    assert refusal([], {"CLOUDFLARE_API_TOKENS": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ID}) == (
+        "CLOUDFLARE_API_TOKEN: not set; set it to an API token with the permission "
+        "'MCP Portals Read', or try --demo\n"
+        "CLOUDFLARE_API_TOKENS is not a known environment variable; did you mean "
+        "CLOUDFLARE_API_TOKEN?"
+    )
+
+
 def test_the_variables_of_kubernetes_and_of_other_programs_are_not_remarked_on() -> None:
     environ = {
         "CLOUDFLARE_ZONE_ID": "0",

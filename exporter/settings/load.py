@@ -31,11 +31,17 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
             and how to fix it, without any part of a secret.
     """
     with foreseen("the settings"):
-        return _load(argv, environ)
+        variables = {name: value for name, value in environ.items() if value}
+        try:
+            return _load(argv, environ, variables)
+        except SettingsError as problem:
+            # What is not set may be misspelled.
+            raise SettingsError(*problem.problems, *misspelled(variables)) from problem.__cause__
 
 
-def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    variables = {name: value for name, value in environ.items() if value}
+def _load(
+    argv: Sequence[str], environ: Mapping[str, str], variables: Mapping[str, str]
+) -> Settings:
     given = _Given(parsed_arguments(argv), variables)
     values = given.values()
     _check_combinations(values, given)
