@@ -80,6 +80,7 @@ class AccountCollector:
         cache_ttl: seconds from its start for which a complete listing is reused.
         quota_is_short: whether another listing now would exceed the API's quota.
         before: results of the collector that this one replaces.
+        log_outcomes: whether the log says that a listing succeeded or failed.
         wall_clock: Unix seconds.
     """
 
@@ -94,6 +95,7 @@ class AccountCollector:
         cache_ttl: float = 0.0,
         quota_is_short: Callable[[], bool] = lambda: False,
         before: AccountState | None = None,
+        log_outcomes: bool = True,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
@@ -110,7 +112,7 @@ class AccountCollector:
             whole=None if before is None else before.whole,
             history=History() if before is None else before.history,
         )
-        self._log = ListingLog(account_name)
+        self._log = ListingLog(account_name, outcomes=log_outcomes)
         self._impatience_logged = float("-inf")
 
     @property
@@ -191,7 +193,7 @@ class AccountCollector:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise ListingError(Reason.TIMEOUT, "the API did not answer in time") from None
+            raise ListingError(Reason.TIMEOUT, "the API did not respond in time") from None
         finally:
             deadline.end()
 
@@ -238,15 +240,15 @@ class AccountCollector:
             event(
                 LOG,
                 logging.WARNING,
-                "scrape ended before the listing",
+                "scrape timed out before the listing was complete",
                 account=self._observed.account_name,
                 waited=round(waited, 3),
-                hint="the job's scrape_timeout is shorter than the listing takes; raise it",
+                hint="raise scrape_timeout of the Prometheus job: listing the account takes longer",
             )
         return self._outcome(
             waited,
             self._wall_clock(),
             failure=ListingError(
-                Reason.TIMEOUT, "the scrape's own timeout ended before the listing was done"
+                Reason.TIMEOUT, "the scrape timed out before the listing was complete"
             ),
         )

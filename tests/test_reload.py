@@ -227,7 +227,7 @@ def test_a_bad_file_changes_nothing_but_the_metric_and_the_log(
     assert accounts_in(text) == {IDS[0]}
     assert (value(before, SUCCESSFUL), value(text, SUCCESSFUL)) == (1, 0)
     assert value(text, LOADED) == value(before, LOADED)
-    said = [record for record in caplog.records if "not reloaded" in record.msg]
+    said = [record for record in caplog.records if "reload failed" in record.msg]
     assert [record.__dict__["fields"]["error"] for record in said] == [problem]
 
     text = subject.change(account(0))
@@ -344,7 +344,7 @@ def test_the_command_reloads_on_sighup(
     assert accounts_in(metrics(exporter)) == {IDS[1]}
     file.write_text("accounts: []\n")
     hang_up(exporter)
-    exporter.logged(r'level=error msg="configuration not reloaded, .*accounts: is an empty list')
+    exporter.logged(r'level=error msg="configuration reload failed, .*accounts: is an empty list')
     assert value(metrics(exporter), SUCCESSFUL) == 0
     assert accounts_in(metrics(exporter)) == {IDS[1]}
 

@@ -46,7 +46,7 @@ CONFIG, RELOAD = "/config", "/-/reload"
 RUNBOOKS = "/runbooks"
 
 _INTERNAL_ERROR = plain(500, "internal error, see the log")
-_CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
+_CLIENT_GONE = plain(503, "client closed the connection")  # nobody reads it
 
 T = TypeVar("T")
 
@@ -201,7 +201,7 @@ class App:
 
     async def _show(self, answer: Callable[[Request], Response], request: Request) -> Response:
         if self._pages >= MAX_PENDING_PAGES:
-            return plain(503, "too many status pages are asked for, try again later")
+            return plain(503, "too many requests for the status page, retry later")
         self._pages += 1
         try:
             async with self._page_maker:
@@ -212,7 +212,7 @@ class App:
     async def _discover(self, request: Request) -> Response:
         reached = self._site.address(request.scheme, request.header("Host"))
         if reached is None:
-            return plain(400, "the header Host is missing or names no host; see --web.external-url")
+            return plain(400, "missing or invalid Host header; see --web.external-url")
         path = self._site.link_prefix + PROBE
         document = targets(self._source.names, *reached, path)
         return Response(200, document, "application/json; charset=utf-8")
@@ -223,9 +223,12 @@ class App:
     async def _scrape_one(self, request: Request) -> Response:
         names = request.values("account")
         if len(names) != 1 or not names[0]:
-            return plain(400, "say once which account: /probe?account=NAME; /sd lists the names")
+            return plain(
+                400,
+                "use /probe?account=NAME with one account name; see /sd for the names",
+            )
         if names[0] not in self._source.names:
-            return plain(404, "there is no account of this name; /sd lists the names")
+            return plain(404, "unknown account; see /sd for the names")
         return await self._metrics(request, self._source.scrape(request.scrape_timeout, names[0]))
 
     async def _metrics(self, request: Request, scrape: Coroutine[Any, Any, Outcome]) -> Response:
@@ -243,7 +246,7 @@ class App:
             if 0 < self._max_requests <= len(self._renderings):
                 return plain(
                     503,
-                    f"{self._max_requests} expositions are being made already, try again later",
+                    f"already rendering {self._max_requests} metrics responses, retry later",
                 )
             call = partial(self._render, outcome, form, gzip, names)
             rendering = asyncio.get_running_loop().create_task(self._rendered(call))

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.history import KEPT_FOR, Gone, Held, History
-from exporter.metrics.exporter_metrics import revision
 from exporter.model import Attachment, ErrorClass, Inventory, PortalServers, Server
 from exporter.scrape_result import AccountState
 from exporter.web.status.states import LEVELS, PORTAL_STATES, SERVER_STATES, UNAVAILABLE, State
