@@ -18,6 +18,7 @@ import msgspec
 
 from exporter import __version__
 from exporter.accounts import Accounts
+from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
@@ -122,9 +123,15 @@ async def _serve(
         backlog=shares.backlog,
     )
     _announce(settings, server)
-    reloading = _reload_on_hangup(control.reload)
+    reloading = [_reload_on_hangup(control.reload)]
+    if settings.config_file and settings.auto_reload_interval:
+        watch = reload_on_change(
+            settings.config_file, settings.auto_reload_interval, control.reload
+        )
+        reloading.append(asyncio.get_running_loop().create_task(watch))
     await server.serve()
-    reloading.cancel()
+    for task in reloading:
+        task.cancel()
     event(LOG, logging.INFO, "stopped")
 
 

@@ -42,9 +42,10 @@ ALLOWED: dict[str, set[str]] = {
         *("redaction", "scrape", "settings", "threads"),
     },
     "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape"},
+    "exporter.auto_reload": {"settings", "threads"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("accounts", "commands", "descriptors", "errors", "logs", "memory", "redaction"),
+        *("accounts", "auto_reload", "commands", "descriptors", "errors", "logs", "memory", "redaction"),
         *("reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},

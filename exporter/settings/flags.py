@@ -68,6 +68,11 @@ FLAGS: tuple[Flag, ...] = (
         "Say whether the settings and the configuration file can be used, and end.",
     ),
     Flag(
+        "--config.auto-reload-interval", "auto_reload_interval", parsers.seconds_or_zero, "0",
+        "SECONDS", "Time between checks of the configuration file for a change, which reloads it; "
+        "0 for none.",
+    ),
+    Flag(
         "--web.listen-address", "listen_addresses", parsers.listen_address, ":10180", "ADDRESS",
         "Where to listen: host:port, :port for all interfaces, [::1]:port or unix:/path; may be "
         "repeated.",
