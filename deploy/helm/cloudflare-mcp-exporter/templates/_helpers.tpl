@@ -153,7 +153,7 @@ Merged, but null and {} leave nothing.
 {{- end -}}
 
 {{- define "cloudflare-mcp-exporter.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "cloudflare-mcp-exporter.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- .Values.serviceAccount.name | default (ternary (include "cloudflare-mcp-exporter.fullname" .) "default" (eq .Values.serviceAccount.create true)) -}}
 {{- end -}}
 
 {{- define "cloudflare-mcp-exporter.image" -}}
@@ -229,6 +229,9 @@ is. extraEnv and extraArgs may have it too, and the probes must follow.
 {{- $names := .Values.probe.accounts | default list -}}
 {{- if and (not $names) .Values.accountId -}}
 {{- $names = list .Values.accountId -}}
+{{- end -}}
+{{- if and (not $names) .Values.demo -}}
+{{- $names = list "Demo account" -}}
 {{- end -}}
 {{- if not $names -}}
 {{- range ((.Values.config | default dict).accounts | default list) -}}
