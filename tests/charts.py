@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
@@ -50,7 +51,7 @@ class StrictLoader(yaml.CSafeLoader):
 @cache
 def documents(text: str) -> tuple[Manifest, ...]:
     """The objects of a rendered file; shared, so never to be changed."""
-    return tuple(one for one in yaml.load_all(text, StrictLoader) if one)  # noqa: S506 - it is safe
+    return tuple(one for one in yaml.load_all(text, StrictLoader) if one)
 
 
 def rendered(chart: Chart, values: Values, name: str = "mcp") -> list[Manifest]:
@@ -82,7 +83,7 @@ def container(found: Iterable[Manifest]) -> dict[str, Any]:
 @cache
 def _validator(kind: str, api: str, version: str) -> Draft202012Validator:
     folder = f"kubernetes-json-schema/v{version}-local-strict"
-    name = f"{kind.lower()}-{api.replace('.k8s.io', '').replace('.authorization', '').replace('/', '-')}"
+    name = f"{kind.lower()}-" + re.sub(r"(\.[^/]*)?/", "-", api)
     schema = schema_contents(f"{folder}/{name}.json", version)
     definitions = schema_contents(f"{folder}/_definitions.json", version)
     registry: Registry[Any] = Registry()
@@ -198,21 +199,32 @@ def _finds(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
 
 def _monitors(found: list[Manifest]) -> Iterator[str]:
     service = of_kind(found, "Service")
+    looks = {"ServiceMonitor": _monitor, "Probe": _probe, "Ingress": _ingress}
     for one in found:
-        if one["kind"] == "ServiceMonitor":
-            spec, (endpoint,) = one["spec"], one["spec"]["endpoints"]
-            if not _finds(spec["selector"]["matchLabels"], service["metadata"]["labels"]):
-                yield "ServiceMonitor does not find the service"
-            if service["metadata"]["namespace"] not in spec["namespaceSelector"]["matchNames"]:
-                yield "ServiceMonitor does not look where the service is"
-            if endpoint["relabelings"][0].get("targetLabel") != "job":
-                yield "ServiceMonitor does not name the job"
-        if one["kind"] == "Probe":
-            relabelings = one["spec"]["targets"]["staticConfig"]["relabelingConfigs"]
-            if relabelings[0].get("targetLabel") != "__param_account":
-                yield "Probe does not ask for an account"
-        if one["kind"] == "Ingress":
-            for rule in one["spec"]["rules"]:
-                for path in rule["http"]["paths"]:
-                    if path["backend"]["service"]["name"] != service["metadata"]["name"]:
-                        yield "Ingress does not lead to the service"
+        if one["kind"] in looks:
+            yield from looks[one["kind"]](one["spec"], service["metadata"])
+
+
+def _monitor(spec: dict[str, Any], service: dict[str, Any]) -> Iterator[str]:
+    (endpoint,) = spec["endpoints"]
+    if not _finds(spec["selector"]["matchLabels"], service["labels"]):
+        yield "ServiceMonitor does not find the service"
+    if service["namespace"] not in spec["namespaceSelector"]["matchNames"]:
+        yield "ServiceMonitor does not look where the service is"
+    if endpoint["relabelings"][0].get("targetLabel") != "job":
+        yield "ServiceMonitor does not name the job"
+
+
+def _probe(spec: dict[str, Any], service: dict[str, Any]) -> Iterator[str]:
+    relabelings = spec["targets"]["staticConfig"]["relabelingConfigs"]
+    if relabelings[0].get("targetLabel") != "__param_account":
+        yield "Probe does not ask for an account"
+    if not spec["prober"]["url"].startswith(f"{service['name']}.{service['namespace']}.svc:"):
+        yield "Probe does not ask the service"
+
+
+def _ingress(spec: dict[str, Any], service: dict[str, Any]) -> Iterator[str]:
+    for rule in spec["rules"]:
+        for path in rule["http"]["paths"]:
+            if path["backend"]["service"]["name"] != service["name"]:
+                yield "Ingress does not lead to the service"

@@ -19,7 +19,6 @@ from charts import (
     OLDEST,
     OPERATORS,
     Manifest,
-    StrictLoader,
     Values,
     complaint,
     documents,
