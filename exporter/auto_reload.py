@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from exporter.settings.files import UnreadableError, read
+from exporter.settings.read_file import UnreadableError, read
 from exporter.threads import in_thread
 
 LARGEST = 1 << 20

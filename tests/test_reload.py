@@ -352,7 +352,7 @@ def test_the_command_reloads_on_sighup(
 def test_the_command_reloads_by_itself_when_a_mounted_file_changes(
     tmp_path: Path, api: RawServer, run_exporter: RunExporter
 ) -> None:
-    # As the kubelet mounts a secret: the file is a link through a link to a folder, which is swapped.
+    # As the kubelet mounts a secret: the file is a link into a linked folder, which is swapped.
     def mount(number: int, more: str = "") -> None:
         folder = tmp_path / f"..{number}{more or 'valid'}"
         folder.mkdir()
