@@ -611,6 +611,16 @@ def test_every_value_has_a_default_and_its_schema_says_the_same(chart: Chart) ->
     assert defaults["securityContext"] == container(found)["securityContext"]
 
 
+def test_the_examples_of_the_readme_can_be_installed(chart: Chart) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+    examples = [yaml.safe_load(block) for block in blocks if "dependencies:" not in block]
+    assert len(examples) >= 4
+    for example in examples:
+        found = rendered(chart, example if "config" in example else {"demo": True, **example})
+        assert list(misfits(found)) == []
+        assert [complaint(one, NEWEST) for one in found] == [None] * len(found)
+
+
 def test_the_plain_manifests_are_what_the_chart_renders() -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
     try:
