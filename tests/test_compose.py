@@ -103,7 +103,7 @@ def test_a_service_is_confined_and_reached_from_this_machine_alone(
 def test_what_is_not_built_here_is_of_an_exact_version(services: dict[str, Any]) -> None:
     images = [service["image"] for service in services.values() if "build" not in service]
     assert len(images) == 3
-    assert [image for image in images if not re.search(r":v?\d+\.\d+\.\d+$", image)] == []
+    assert [image for image in images if not re.search(r":v?\d+\.\d+\.\d+@sha256:", image)] == []
 
 
 def test_what_is_mounted_is_there_and_read_only(services: dict[str, Any]) -> None:
