@@ -34,7 +34,9 @@ RUN echo "$REVISION" > exporter/REVISION \
     && /opt/build/bin/pip --python /opt/exporter/bin/python3 install --no-cache-dir --no-deps \
         --no-index /wheels/*.whl
 COPY deploy/image/healthcheck.py /opt/exporter/
-RUN mkdir -p /root-file-system/opt \
+# A clone under umask 077 has files that nobody but their owner may read.
+RUN chmod 0644 /opt/exporter/healthcheck.py \
+    && mkdir -p /root-file-system/opt \
     && cp -a /opt/exporter /root-file-system/opt/ \
     && chroot /root-file-system /opt/exporter/bin/cloudflare-mcp-exporter --version
 

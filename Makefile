@@ -23,7 +23,7 @@ REAL_PARTS := $(filter-out node npm,$(shell sed -n 's/.*\brequire("\([a-z-]*\)")
 # newest that Debian has.
 export REAL_PROGRAMS ?= default
 
-CODE := exporter tests scripts/reference.py scripts/manifests.py \
+CODE := exporter tests scripts/reference.py scripts/manifests.py deploy/compose/copy_files.py \
 	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=

@@ -104,7 +104,9 @@ def reached(path: Path) -> set[Path]:
 
 
 def test_no_job_of_a_pull_request_may_write() -> None:
-    for_all = [path for path in WORKFLOWS if re.search(r"^  pull_request", path.read_text(), re.M)]
+    for_all = [
+        path for path in WORKFLOWS if re.search(r"^  pull_request", path.read_text(), re.MULTILINE)
+    ]
     assert [path.name for path in for_all] == ["ci.yml"]
     jobs = [job for each in for_all for path in reached(each) for job in load(path)["jobs"].items()]
     assert {"image", "build", "test"} <= {name for name, _ in jobs}
