@@ -1,9 +1,9 @@
 """Updates the generated tables of the documentation: ``make docs``.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md, the chart's
-README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
-written whole, for the documentation and into the package. With ``--check`` nothing is written, and
-the status is 1 if a file would change.
+README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the
+configuration file is written whole, for the documentation and into the package. With ``--check``
+nothing is written, and the status is 1 if a file would change.
 """
 
 from __future__ import annotations
