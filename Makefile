@@ -52,8 +52,8 @@ format: $(VENV)/.dev ## fix style and format where ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ from mixin/
-	$(BIN)/python -m mixin render
+dashboards: $(VENV)/.dev ## render dashboards/, alerts/ and the chart's files from mixin/
+	$(BIN)/python -m mixin render --chart
 
 docs: $(VENV)/.dev ## update the generated tables of the documentation
 	$(BIN)/python scripts/reference.py
