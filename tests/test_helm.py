@@ -567,9 +567,9 @@ def test_the_packed_chart_holds_rules_and_dashboards_and_nothing_that_is_not_its
     with tarfile.open(package(CHART, destination=tmp_path)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     carried = {name for name in names if name.startswith("files/")}
-    rules = {f"files/alerts/{file.name}" for file in RULE_FILES}
+    rules = {f"files/alerts/{file.stem}.json" for file in RULE_FILES}
     dashboards = {f"files/dashboards/{f.name}" for f in (ROOT / "dashboards").glob("*.json")}
-    assert carried == rules | dashboards
+    assert carried == {*rules, *dashboards, "files/thresholds.json"}
     assert {"Chart.yaml", "values.schema.json", "templates/deployment.yaml"} <= names
 
 

@@ -26,6 +26,7 @@ from charts import (
     operators_complaints,
     rendered,
 )
+from promtool import alert_names
 
 SHA = f"sha256:{'a' * 64}"
 PEER = {"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}
@@ -143,6 +144,11 @@ SAMPLES: dict[str, list[Any]] = {
     ],
     "ingress.tls": [[{"secretName": "tls", "hosts": ["example.com"]}]],
     "jobName": ["portals"],
+    "thresholds": [
+        {"sync_stale_seconds": 28800, "selector": 'job=~"a|b", cluster="x"'},
+        {"alerts": {alert_names()[0]: {"enabled": False}}},
+        {"every_alert": {"labels": {"severity": "page"}, "annotations": {"summary": "mine"}}},
+    ],
     "serviceMonitor.enabled": [True],
     "serviceMonitor.namespace": ["elsewhere"],
     "serviceMonitor.labels": [LABELS],
@@ -222,6 +228,7 @@ NEEDED: dict[str, Values] = {
     "extraVolumeMounts": {"extraVolumes": [VOLUME]},
     "networkPolicy.proxy.to": {"networkPolicy": {"proxy": {"port": 3128}}},
     "dashboards.folderAnnotation": {"dashboards": {"folder": "MCP"}},
+    "thresholds": {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}},
 }
 """What a value needs beside it to say something."""
 

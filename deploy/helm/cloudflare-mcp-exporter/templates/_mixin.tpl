@@ -82,7 +82,8 @@ mixin/chart.py). files/thresholds.json has the defaults, and what labels of a li
 {{- $text = replace (printf "@@%s@@" $name) (include "cloudflare-mcp-exporter.inJson" $value) $text -}}
 {{- $text = replace (printf "@@seconds.%s@@" $name) (include "cloudflare-mcp-exporter.seconds" $value) $text -}}
 {{- else if not (or (kindIs "map" $default) (kindIs "slice" $default)) -}}
-{{- $text = replace (printf "\"@@number.%s@@\"" $name) ($value | int64 | toString) $text -}}
+{{- $text = replace (printf "\"@@int.%s@@\"" $name) ($value | int64 | toString) $text -}}
+{{- $text = replace (printf "\"@@float.%s@@\"" $name) (printf "%d.0" ($value | int64)) $text -}}
 {{- $text = replace (printf "@@%s@@" $name) ($value | int64 | toString) $text -}}
 {{- end -}}
 {{- end -}}
