@@ -69,8 +69,8 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "--config.auto-reload-interval", "auto_reload_interval", parsers.seconds_or_zero, "0",
-        "SECONDS", "Time between checks of the configuration file for a change, which reloads it; "
-        "0 for none.",
+        "SECONDS", "Interval at which the configuration file is checked, and reloaded if it has changed; "
+        "0 disables it.",
     ),
     Flag(
         "--web.listen-address", "listen_addresses", parsers.listen_address, ":10180", "ADDRESS",
