@@ -69,8 +69,8 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "--config.auto-reload-interval", "auto_reload_interval", parsers.seconds_or_zero, "0",
-        "SECONDS", "Interval at which the configuration file is checked, and reloaded if it has changed; "
-        "0 disables it.",
+        "SECONDS", "Interval at which the configuration file is checked and, if it has changed, "
+        "reloaded; 0 disables it.",
     ),
     Flag(
         "--web.listen-address", "listen_addresses", parsers.listen_address, ":10180", "ADDRESS",
