@@ -23,6 +23,7 @@ from charts import (
     ACCOUNT,
     CHART,
     NEWEST,
+    OPERATORS,
     Manifest,
     Values,
     complaint,
