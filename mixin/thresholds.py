@@ -201,8 +201,8 @@ def _put(values: dict[str, Any], path: list[str], value: object) -> None:
 
 def _value(name: str, text: str) -> object:
     """The number or the text that a name takes; YAML would read a selector as a mapping."""
-    if name.endswith(".enabled") and text in {"true", "false"}:
-        return text == "true"
+    if "." in name:
+        return text == "true" if name.endswith(".enabled") and text in {"true", "false"} else text
     if name.endswith(("_seconds", "_remaining", "_changes")):
         try:
             return int(text)
