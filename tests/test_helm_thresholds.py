@@ -203,6 +203,18 @@ def test_the_rules_look_for_the_job_that_monitors_name(chart: Chart) -> None:
     assert 'job=\\"cloudflare-mcp\\"' not in text
 
 
+def test_the_links_to_runbooks_that_the_exporter_serves_follow_its_external_url(
+    chart: Chart,
+) -> None:
+    outside = "https://mcp.test/portals"
+    given = {"demo": True, "externalUrl": f"{outside}/", "prometheusRule": {"enabled": True}}
+    groups = of_kind(rendered(chart, given), "PrometheusRule")["spec"]["groups"]
+    (rule,) = [one for group in groups for one in group["rules"] if one.get("alert") == ONE]
+    default = DEFAULTS.runbook_base_url
+    base = f"{outside}/runbooks" if default.startswith("http") else default
+    assert rule["annotations"]["runbook_url"].startswith(f"{base}/{ONE}")
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [

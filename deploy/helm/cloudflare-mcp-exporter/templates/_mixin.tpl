@@ -7,6 +7,11 @@ mixin/chart.py). files/thresholds.json has the defaults, and what labels of a li
 {{- define "cloudflare-mcp-exporter.thresholds" -}}
 {{- $values := (.Files.Get "files/thresholds.json" | fromJson).defaults -}}
 {{- $_ := set $values "selector" (printf "job=%q" .Values.jobName) -}}
+{{/* The exporter serves the runbooks itself, if their address is one. */}}
+{{- $external := include "cloudflare-mcp-exporter.externalUrl" . -}}
+{{- if and $external (hasPrefix "http" $values.runbook_base_url) -}}
+{{- $_ := set $values "runbook_base_url" (printf "%s/runbooks" $external) -}}
+{{- end -}}
 {{- range $name, $value := .Values.thresholds -}}
 {{- if not (hasKey $values $name) -}}
 {{- fail (printf "thresholds.%s: unknown; mixin/thresholds.yaml has those that there are" $name) -}}
