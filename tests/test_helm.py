@@ -293,16 +293,11 @@ PLACES = [
 ]
 
 
-def asked_paths(found: list[Manifest]) -> set[str]:
-    """Every path of the exporter that an object of the chart asks for."""
+def scraped(found: list[Manifest]) -> set[str]:
+    """The paths of the exporter that are scraped, by Prometheus and by ``helm test``."""
     (endpoint,) = of_kind(found, "ServiceMonitor")["spec"]["endpoints"]
-    one = container(found)
     url = of_kind(found, "Pod")["spec"]["containers"][0]["args"][1]
-    return {
-        endpoint["path"],
-        "/" + url.split("/", 3)[3],
-        *(one[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")),
-    }
+    return {endpoint["path"], "/" + url.split("/", 3)[3]}
 
 
 @pytest.mark.parametrize(("values", "prefix"), PLACES)
@@ -310,25 +305,28 @@ def test_the_exporter_answers_where_probes_monitors_and_the_test_ask(
     chart: Chart, tmp_path: Path, values: Values, prefix: str
 ) -> None:
     found = rendered(chart, {**MONITORED, **values})
-    paths = asked_paths(found)
-    assert {path.partition("/-/")[0] for path in paths if "/-/" in path} == {prefix}
+    paths = scraped(found)
     probe = of_kind(rendered(chart, {**PROBED, **values}), "Probe")["spec"]
     (account,) = probe["targets"]["staticConfig"]["static"]
     paths.add(f"{probe['prober']['path']}?account={account}")
+    one = container(found)
+    health = {one[name]["httpGet"]["path"] for name in ("livenessProbe", "readinessProbe")}
+    assert health == {f"{prefix}/-/healthy", f"{prefix}/-/ready"}
     notes = chart.render({"demo": True, **values}, name="mcp")[f"{CHART.name}/templates/NOTES.txt"]
     discovery = re.search(r"http://\S+:10180(\S*/sd)$", notes, re.MULTILINE)
     assert discovery
-    paths.add(discovery[1])
     flags = [a for a in container(found)["args"] if not a.startswith("--web.listen-address")]
     variables = {one["name"]: one["value"] for one in container(found).get("env", ())}
     serving = RunningExporter(tmp_path, *flags, env=variables)
     try:
         root = serving.logged(r'\burl"?[=:] ?"?(http://127\.0\.0\.1:[1-9]\d*)')[1]
         eventually(lambda: get(f"{root}{prefix}/-/ready").ok, "ready exporter")
-        answers = {path: get(root + path).status_code for path in paths}
-        assert answers == dict.fromkeys(paths, 200)
-        links = re.findall(r'(?:href|src)="(/[^"]*)"', get(f"{root}{prefix}/").text)
+        assert [path for path in paths if "\ncloudflare_mcp_up{" not in get(root + path).text] == []
+        assert [path for path in health if not get(root + path).ok] == []
         outside = urlsplit(values.get("externalUrl", "")).path.rstrip("/") or prefix
+        (target,) = get(root + discovery[1]).json()
+        assert target["labels"]["__metrics_path__"] == f"{outside}/probe"
+        links = re.findall(r'(?:href|src)="(/[^"]*)"', get(f"{root}{prefix}/").text)
         assert [link for link in links if not link.startswith(f"{outside}/")] == []
     finally:
         serving.kill()
