@@ -61,7 +61,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_slow(item: pytest.Item) -> bool:
     generates = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    return generates or bool(REAL_PROGRAMS & set(getattr(item, "fixturenames", ())))
+    # Those of the chart render it a thousand times.
+    slow = REAL_PROGRAMS | {"chart"}
+    return generates or bool(slow & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session", autouse=True)
