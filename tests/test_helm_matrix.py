@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -364,7 +364,7 @@ def test_a_field_that_kubernetes_does_not_know_is_seen(chart: Chart) -> None:
 
 @pytest.mark.timeout(400)
 def test_each_value_and_each_pair_of_common_ones_gives_what_kubernetes_takes(
-    chart: Chart, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    chart: Chart, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     seen = Seen()
     for name, base in BASES.items():
@@ -384,12 +384,12 @@ def test_each_value_and_each_pair_of_common_ones_gives_what_kubernetes_takes(
         )
         seen.look(chart, values, f"{first} and {second}")
     wrong = seen.judged(tmp_path)
-    with capsys.disabled():
-        print(  # noqa: T201 - the closing line
-            f"\nchart: {seen.combinations} combinations of values ({singles} of one value, "
-            f"{seen.combinations - singles} of two), {len(seen.objects)} different objects, "
-            f"{len(wrong)} wrong"
-        )
+    record_property(
+        "counted",
+        f"chart: {seen.combinations} combinations of values ({singles} of one value, "
+        f"{seen.combinations - singles} of two), {len(seen.objects)} different objects, "
+        f"{len(wrong)} wrong",
+    )
     assert wrong == []
 
 
