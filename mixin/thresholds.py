@@ -44,6 +44,19 @@ def seconds(duration: str) -> float:
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
+class Additions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an alert gets beside its own labels and annotations; these win."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class AlertSettings(Additions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is different for one alert; one that is not enabled is left out."""
+
+    enabled: bool = True
+
+
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every value that a user may change; `thresholds.yaml` says what each one means.
 
@@ -58,6 +71,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     runbook_base_url: str
     dashboard_base_url: str
     severities: dict[str, Severity]
+    every_alert: Additions
+    alerts: dict[str, AlertSettings]
 
     sync_stale_seconds: int
     waiting_seconds: int
@@ -156,7 +171,8 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
 
     Args:
         path: a YAML file that names only what differs from `thresholds.yaml`.
-        overrides: texts by name; ``severities.ALERT`` sets one severity.
+        overrides: texts by name; ``severities.ALERT`` sets one severity, and
+            ``alerts.ALERT.labels.NAME`` one label.
 
     Raises:
         ThresholdError: a name is unknown or a value cannot be used.
@@ -166,19 +182,27 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
     if path is not None:
         values |= _read(path)
     for name, text in (overrides or {}).items():
-        if name.startswith("severities."):
-            alert = name.removeprefix("severities.")
-            values["severities"] = {**(values["severities"] or {}), alert: text}
-        else:
-            values[name] = _value(name, text)
+        _put(values, name.split("."), _value(name, text))
     try:
         return msgspec.convert(values, Thresholds)
     except msgspec.ValidationError as error:
         raise ThresholdError(str(error)) from error
 
 
+def _put(values: dict[str, Any], path: list[str], value: object) -> None:
+    """Set what a path of names leads to, without a change of what others hold."""
+    name, *rest = path
+    if rest:
+        inner = dict(values.get(name) or {})
+        _put(inner, rest, value)
+        value = inner
+    values[name] = value
+
+
 def _value(name: str, text: str) -> object:
     """The number or the text that a name takes; YAML would read a selector as a mapping."""
+    if "." in name:
+        return text == "true" if name.endswith(".enabled") and text in {"true", "false"} else text
     if name.endswith(("_seconds", "_remaining", "_changes")):
         try:
             return int(text)

@@ -46,10 +46,11 @@ ALLOWED: dict[str, set[str]] = {
         *("redaction", "scrape_result", "settings", "threads"),
     },
     "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape_result"},
+    "exporter.auto_reload": {"settings", "threads"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("accounts", "commands", "descriptors", "errors", "logs", "malloc", "redaction"),
-        *("reload", "settings", "simulator", "web"),
+        *("accounts", "auto_reload", "commands", "descriptors", "errors", "logs", "malloc"),
+        *("redaction", "reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }

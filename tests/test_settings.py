@@ -67,6 +67,7 @@ def test_token_and_account_id_are_enough() -> None:
         defaults=Listing(),
         config_file="",
         config_check=False,
+        auto_reload_interval=0.0,
         listen_addresses=(ListenAddress("", 10180),),
         telemetry_path="/metrics",
         web_config_file="",
@@ -90,6 +91,7 @@ def test_token_and_account_id_are_enough() -> None:
 
 VALUES = [
     ("--config.check", None, True),
+    ("--config.auto-reload-interval", "30s", 30.0),
     ("--web.listen-address", "[::1]:0", (ListenAddress("::1", 0),)),
     ("--web.systemd-socket", None, True),
     ("--web.telemetry-path", "/mcp/metrics", "/mcp/metrics"),

@@ -77,6 +77,12 @@ FLAGS: tuple[Flag, ...] = (
         "Validate the settings and the configuration file, then exit. Sends no request.",
     ),
     Flag(
+        CONFIGURATION, "--config.auto-reload-interval", "auto_reload_interval",
+        parsers.seconds_or_zero, "0", "SECONDS",
+        "Interval at which to check the configuration file and reload it if it has changed. "
+        "0 disables it.",
+    ),
+    Flag(
         CONFIGURATION, "--demo", "demo", parsers.switch, "false", "",
         "Use a simulated account: no network, no credentials.",
     ),

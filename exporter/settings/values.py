@@ -120,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         defaults: how an account is listed for which nothing else is said.
         config_file: of the accounts; empty where the environment describes the one there is.
         config_check: whether to say only if the settings can be used.
+        auto_reload_interval: seconds between checks of `config_file` for a change; 0 for none.
         listen_addresses: at least one.
         telemetry_path: begins with a slash.
         web_config_file: TLS and users in the exporter-toolkit's format; empty for none.
@@ -144,6 +145,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Listing
     config_file: str
     config_check: bool
+    auto_reload_interval: float
     listen_addresses: tuple[ListenAddress, ...]
     telemetry_path: str
     web_config_file: str
