@@ -370,7 +370,7 @@ def test_the_command_reloads_by_itself_when_a_mounted_file_changes(
     mount(1)
     eventually(lambda: accounts_in(metrics(exporter)) == {IDS[1]}, "the new account")
     mount(2, "accounts")
-    exporter.logged(r'level=error msg="configuration not reloaded')
+    exporter.logged(r'level=error msg="configuration reload failed')
     assert accounts_in(metrics(exporter)) == {IDS[1]}
     mount(3)
     eventually(lambda: accounts_in(metrics(exporter)) == {IDS[3]}, "the last account")
