@@ -1,0 +1,96 @@
+"""A Prometheus with a past that is the same in every run: written down, not waited for."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.accounts import Accounts
+from exporter.redaction import KnownSecrets
+from exporter.settings import Account, Credentials, Secret
+from exporter.simulator.server import Simulator
+from processes import Prometheus, get
+from realparts import require
+from serving import serving
+from simulated import Clock
+
+JOB = "cloudflare-mcp"
+INSTANCES = {"one:10180": 1_789_000_000.0, "two:10180": 1_789_500_000.0}
+"""The exporters that list the same account, and since when each runs."""
+
+Sample = tuple[str, Mapping[str, str], float]
+
+# How long something took, and what the process and the interpreter say of themselves.
+UNSTEADY = ("process_", "python_", "cloudflare_mcp_collection_duration", "cloudflare_mcp_api_req")
+CONFIG = "global: {scrape_interval: 1m}\n"
+FOR_EVER = "--storage.tsdb.retention.time=100y"
+
+
+def told(simulator: Simulator, clock: Clock, moments: Iterable[float]) -> Iterator[list[Sample]]:
+    """What one exporter exposes of the simulated account at each moment, but for what varies."""
+    account = Account(
+        name="Production",
+        account_id=simulator.account_id,
+        credentials=Credentials(token=Secret(text=simulator.token)),
+        base_url=simulator.base_url,
+        collect_servers=True,
+    )
+    secrets = KnownSecrets([simulator.token])
+    with serving(Accounts([account], secrets, wall_clock=clock)) as url:
+        for moment in moments:
+            clock.now = moment
+            yield list(_samples(get(f"{url}/metrics").text))
+
+
+def _samples(text: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = dict(sample.labels)
+            if sample.name == "cloudflare_mcp_exporter_build_info":
+                labels = {"version": "1.2.3"}
+            if not sample.name.startswith(UNSTEADY):
+                yield sample.name, labels, sample.value
+
+
+def scrapes(samples: list[Sample], instances: Mapping[str, float]) -> Iterator[Sample]:
+    """The samples as every one of the instances gives them, and what Prometheus adds."""
+    for instance, started in instances.items():
+        target = {"job": JOB, "instance": instance}
+        yield "up", target, 1
+        yield "process_start_time_seconds", target, started
+        for name, labels, value in samples:
+            yield name, {**labels, **target}, value
+
+
+def lines(samples: Iterable[Sample], moment: float) -> Iterator[str]:
+    """OpenMetrics of one moment."""
+    for name, labels, value in samples:
+        inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"{name}{{{inner}}} {value!r} {moment:.3f}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def backfilled(home: Path, text: Iterable[str], *, lookback: str) -> Prometheus:
+    """A Prometheus, ready, whose data is the text; series end ``lookback`` after their last sample.
+
+    A scrape would have left a marker where a series ends; a file cannot.
+    """
+    past = home / "past.openmetrics"
+    past.write_text("".join(text) + "# EOF\n", encoding="utf-8")
+    subprocess.run(
+        [require("promtool"), "tsdb", "create-blocks-from", "openmetrics", past, home / "data"],
+        check=True,
+        capture_output=True,
+        timeout=100,
+    )
+    prometheus = Prometheus(
+        require("prometheus"), home, CONFIG, FOR_EVER, f"--query.lookback-delta={lookback}"
+    )
+    prometheus.await_ready()
+    return prometheus
