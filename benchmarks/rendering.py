@@ -22,16 +22,16 @@ from prometheus_client.registry import CollectorRegistry
 
 from benchmarks.comparing import sample_count
 from benchmarks.processes import ROOT
-from exporter.cloudflare.decoding import decode_portals
-from exporter.inventory import build
+from exporter.cloudflare.decode import decode_portals
+from exporter.cloudflare.merge import build
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import Scrape
 from exporter.simulator.api import Api
-from exporter.simulator.fleet import fleet
-from exporter.simulator.wire import DEMO_TOKEN, Request
+from exporter.simulator.messages import DEMO_TOKEN, Request
+from exporter.simulator.uniform_account import fleet
 
 ACCOUNT = "0" * 32
 SERVERS = 50

@@ -101,7 +101,7 @@ def _memory(results: Results) -> Iterator[Target]:
     if sizes:
         bare, large = sizes[0], sizes[-1]
         kept = large[1].after_mib - bare[1].after_mib
-        yield _most(f"Memory kept for catalogues, {large[0]} over {bare[0]}", kept, 5, "MiB")
+        yield _most(f"Memory kept for catalogs, {large[0]} over {bare[0]}", kept, 5, "MiB")
         body = (large[1].upstream_bytes - bare[1].upstream_bytes) / (1 << 20)
         extra = large[1].peak_mib - bare[1].peak_mib
         what = f"Peak memory for the same, by the bytes of the page ({body:.0f} MiB)"

@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from benchmarks.processes import ROOT
 from exporter.simulator.api import Api
-from exporter.simulator.fleet import fleet
+from exporter.simulator.messages import Request, Response
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.uniform_account import fleet
 
 
 @dataclass(frozen=True)

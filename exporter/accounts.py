@@ -10,23 +10,23 @@ from functools import partial
 import msgspec
 from prometheus_client.registry import Collector
 
+from exporter.cloudflare.backoff import Pause, SharedLimits
 from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Kept, Shared
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
-from exporter.cloudflare.pause import Pause, SharedLimits
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.merge import build
+from exporter.cloudflare.rate_limit import Quotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
-from exporter.inventory import build
+from exporter.metrics.api_metrics import Telemetry
+from exporter.metrics.exporter_metrics import OwnMetrics
 from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.metrics.own import OwnMetrics
-from exporter.metrics.rows import Family
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.samples import Family
 from exporter.model import Inventory
 from exporter.redaction import KnownSecrets
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import Observed, Scrape
 from exporter.settings import Account, Credentials, Secret, SecretReader
 from exporter.threads import in_thread
 

@@ -22,19 +22,19 @@ from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
-from exporter.memory import return_large_blocks
+from exporter.malloc import return_large_blocks
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Account, Credentials, Secret, Settings, load
-from exporter.web.app import App
-from exporter.web.guard import OPEN
+from exporter.web.access import OPEN
+from exporter.web.base_url import Site
+from exporter.web.listen import handed_over, listen
+from exporter.web.routes import App
 from exporter.web.server import Server
-from exporter.web.site import Site
-from exporter.web.sockets import handed_over, listen
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
-    from exporter.web.webconfig import WebConfigFile
+    from exporter.web.web_config import WebConfigFile
 
 LOG = logging.getLogger("exporter")
 
@@ -161,7 +161,7 @@ def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[N
 def web_config_file(name: str) -> WebConfigFile:
     """TLS and users of this file; raises as `WebConfigFile` does."""
     # Here, since YAML costs a megabyte that only those who have such a file should pay.
-    from exporter.web.webconfig import WebConfigFile  # noqa: PLC0415
+    from exporter.web.web_config import WebConfigFile  # noqa: PLC0415
 
     return WebConfigFile(name)
 

@@ -32,9 +32,9 @@ from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.listing_log import ListingLog
 from exporter.logs import event
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.api_metrics import Telemetry
 from exporter.model import Inventory
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import Observed, Scrape
 
 LOG = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 
 from exporter.accounts import Accounts
 from exporter.errors import SettingsError
-from exporter.metrics.catalogue import ALL
+from exporter.metrics.catalog import ALL
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import Scrape
 
 NAMES = frozenset(metric.name for metric in ALL)
 """The product's own families. The node_exporter has a process of its own to tell of, and refuses

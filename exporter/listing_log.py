@@ -7,7 +7,7 @@ import logging
 from exporter.errors import Reason
 from exporter.logs import event
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import Scrape
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from exporter.model import (
     PortalServers,
     Server,
 )
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import Observed, Scrape
 
 NOW = float(int(time.time()))
 """When the tests began: servers over HTTP go by the real clock."""

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from exporter.accounts import Accounts, Scrapes
 from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
+from exporter.metrics.api_metrics import Telemetry
 from exporter.metrics.formats import Format
-from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
 from exporter.redaction import KnownSecrets
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from exporter.settings import Account, Credentials, ListenAddress, Secret
-from exporter.web.app import App, Source
+from exporter.web.routes import App, Source
 from exporter.web.server import Server, bind
 from watching import ACCOUNT_ID, TOKEN, submit
 

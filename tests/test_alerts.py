@@ -429,14 +429,14 @@ def test_a_retryable_failure_that_passes_with_the_next_sync_fires_nothing() -> W
     ],
 )
 @scenario
-def test_a_lapsed_authorisation_fires_alone(state: dict[str, object]) -> World:
+def test_a_lapsed_authorization_fires_alone(state: dict[str, object]) -> World:
     world = World(600, step=10)
     # Long unsynced, too: it must not be reported as stale besides.
     world.server(error=True, staleness=lambda m: 60.0 * m, **state)  # type: ignore[arg-type]
     fleet(world)
     lapsed = (
         "ServerNeedsReauthorization",
-        "The stored authorisation of an MCP server has lapsed.",
+        "The stored authorization of an MCP server has lapsed.",
         "MCP server Jira (jira) of account Production needs an administrator to log in again.",
         "Portals: Engineering.",
     )
@@ -447,7 +447,7 @@ def test_a_lapsed_authorisation_fires_alone(state: dict[str, object]) -> World:
 
 
 @scenario
-def test_a_lapsed_authorisation_comes_before_every_other_failure() -> World:
+def test_a_lapsed_authorization_comes_before_every_other_failure() -> World:
     world = World(240, step=5)
     world.server(status="stale", details=UNREACHABLE)
     world.server("wiki", status="stale", details=CALLED_TRANSIENT)
@@ -455,7 +455,7 @@ def test_a_lapsed_authorisation_comes_before_every_other_failure() -> World:
     fleet(world)
     lapsed = (
         "ServerNeedsReauthorization",
-        "The stored authorisation of an MCP server has lapsed.",
+        "The stored authorization of an MCP server has lapsed.",
     )
     common = ("Portals: Engineering.", "No successful sync for 10m 0s.")
     login = "of account Production needs an administrator to log in again."
@@ -536,7 +536,7 @@ def test_a_sync_that_stopped_fires_after_three_missed_ones(status: str | None) -
         STALE_AT + 15,
         server_alert(
             "ServerSyncStale",
-            "The catalogue of an MCP server is not synced any more.",
+            "The catalog of an MCP server is not synced any more.",
             "MCP server Jira (jira) of account Production reports no error, but was last synced "
             "with success 6h 15m 20s ago.",
             "Portals: Engineering.",
@@ -599,7 +599,7 @@ def test_a_server_that_waits_for_a_login_too_long_fires(authentication: str) -> 
         12,
         server_alert(
             "ServerAwaitingAuthorization",
-            "An MCP server still waits for its first authorisation.",
+            "An MCP server still waits for its first authorization.",
             "MCP server Jira (jira) of account Production has waited for its first login for "
             "1d 0h 5m 20s and offers no tools until then.",
             "Portals: Engineering.",
@@ -806,7 +806,7 @@ def test_a_portal_that_hides_every_tool_fires() -> World:
     "state",
     [
         pytest.param({"tools": 0}, id="none to hide"),
-        pytest.param({"tools": None}, id="catalogue unknown"),
+        pytest.param({"tools": None}, id="catalog unknown"),
         pytest.param({"shown": 1}, id="one shown"),
     ],
 )

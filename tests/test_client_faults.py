@@ -357,7 +357,7 @@ def test_the_host_of_a_whole_url_counts_and_that_of_the_header_does_not(
 
 
 def test_a_whole_url_has_the_route_prefix_too() -> None:
-    from exporter.web.site import Site as Place  # noqa: PLC0415 - the tests' own has this name
+    from exporter.web.base_url import Site as Place  # noqa: PLC0415 - the tests' own has this name
 
     with site(Source(), site=Place(route_prefix="/mcp")) as running:
         for target, status in (("http://x/mcp/metrics", 200), ("http://x/metrics", 404)):

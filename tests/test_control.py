@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.web.site import Site
+from exporter.web.base_url import Site
 from processes import RunningExporter, get
 from webserver import Site as Served
 from webserver import Source, site

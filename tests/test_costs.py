@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from exporter.cloudflare.decoding import Page, decode_portals
-from exporter.inventory import build
+from exporter.cloudflare.decode import Page, decode_portals
+from exporter.cloudflare.merge import build
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.scrape import Scrape
-from exporter.simulator.fleet import fleet
-from exporter.simulator.wire import envelope
+from exporter.scrape_result import Scrape
+from exporter.simulator.messages import envelope
+from exporter.simulator.uniform_account import fleet
 
 NOW = 1_767_229_200.0
 PORTALS = 2

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from exporter.simulator.server import Simulator
 from mixin import alerts
 from mixin.dashboards import states
@@ -49,7 +49,7 @@ SETTLED = """
 LATE = 1.5
 """Seconds after which a moment does not change any more: what was scraped then is stored."""
 
-# Prometheus announces a time-out of one second here; nearly all of it is for the listing.
+# Prometheus announces a timeout of one second here; nearly all of it is for the listing.
 FLAGS = ("--collector.servers", "--scrape.timeout-offset=0.1")
 CHOICE = {
     "datasource": "x",

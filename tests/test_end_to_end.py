@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.simulator.fleet import Fleet, fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import Fleet, fleet
 from processes import ROOT, Alertmanager, Prometheus, RunningExporter, eventually
 from realparts import require
 
 SHORT = {
     "gap_window": "10s",
     "reason_window": "10s",
-    "reauthorisation_for": "1s",
+    "reauthorization_for": "1s",
     "keep_firing_for": "1s",
     # These must be shorter than what holds the state of an account that cannot be listed.
     "access_denied_for": "5s",

@@ -23,8 +23,8 @@ from exporter.metrics.formats import Format
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
-from exporter.web import app
-from exporter.web.site import Site
+from exporter.web import routes
+from exporter.web.base_url import Site
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from watching import samples, value
 from webserver import Outcome, Source, done, site, trusting, write_chain
@@ -431,7 +431,10 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
-    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.CONFIG, app.RELOAD}
+    paths = {
+        *(routes.HEALTHY, routes.READY, routes.PROBE),
+        *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
+    }
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:

@@ -21,8 +21,8 @@ from typing import Self
 import pytest
 import trustme
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import fleet
 from processes import Child, Prometheus, bare_environment, eventually
 from realparts import require
 from webserver import Source, site, trusting, write_chain
@@ -40,7 +40,7 @@ again as the allocator loses between them. Half is for the scrapes of the good o
 MOST_THREADS = 6
 """Threads that they may add: those that serve good clients, begun on the way."""
 DEADLINE = 5.0
-"""Seconds for a scrape meanwhile, half of Prometheus' usual time-out."""
+"""Seconds for a scrape meanwhile, half of Prometheus' usual timeout."""
 
 
 class TlsExporter(Child):

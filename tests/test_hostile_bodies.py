@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.answers import failure
-from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.decode import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.json_repair import Unrepairable, repaired
+from exporter.cloudflare.merge import build
 from exporter.cloudflare.paging import list_all
-from exporter.cloudflare.repair import Unrepairable, repaired
 from exporter.errors import ListingError, Reason
-from exporter.inventory import build
 from rawserver import listing, portal
 
 LIMIT = 8 << 20
@@ -358,7 +358,7 @@ def signless(text: str) -> str:
 @given(body=FAULTY)
 def test_a_repaired_body_reads_as_a_lenient_reader_reads_it(piece: int, body: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("exporter.cloudflare.repair.PIECE", piece)  # so that a cut is anywhere
+        patch.setattr("exporter.cloudflare.json_repair.PIECE", piece)  # so that a cut is anywhere
         fixed = repaired(body, lambda: None)
     expected = json.loads(body.decode("utf-8", "replace"))
     assert comparable(json.loads(fixed.decode())) == comparable(expected)

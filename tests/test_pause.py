@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from exporter.cloudflare.answers import failure, parse_retry_after
-from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.cloudflare.api_errors import failure, parse_retry_after
+from exporter.cloudflare.backoff import Pause, SharedLimits
 from exporter.errors import ListingError, Reason
 
 DATE = "Wed, 25 Nov 2026 05:00:00 GMT"

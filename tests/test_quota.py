@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.rate_limit import Quotas
 from exporter.settings import load
 from exporter.simulator.server import Simulator
 from processes import eventually, get

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.answers import failure
+from exporter.cloudflare.api_errors import failure
 from exporter.cloudflare.texts import presentable
 from exporter.logs import ENCODERS, LineFormatter
 from exporter.redaction import MOST_LEARNT, SHORTEST_RUN, KnownSecrets

@@ -19,8 +19,8 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import fleet
 from processes import Child, Prometheus, RunningExporter, eventually
 
 ACCOUNTS = int(os.environ.get("SCALE_ACCOUNTS", "25"))

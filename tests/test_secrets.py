@@ -17,14 +17,14 @@ import bcrypt
 import pytest
 import requests
 
+from exporter.cloudflare.backoff import Pause
 from exporter.cloudflare.client import Client, Endpoint, Kept, Shared
 from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
 from exporter.cloudflare.fetch import Fetcher, Route
-from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.rate_limit import Quotas
 from exporter.deadline import Deadline
 from exporter.errors import ListingError
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.api_metrics import Telemetry
 from exporter.model import Inventory
 from exporter.settings import SecretReader, load
 from processes import RunningExporter, get

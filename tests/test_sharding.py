@@ -17,8 +17,8 @@ import kubernetes_validate  # type: ignore[import-untyped] # it has no types
 import pytest
 import yaml
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import fleet
 from processes import ROOT, Prometheus, RunningExporter, eventually
 
 EXAMPLES = ROOT / "docs" / "operating" / "sharding"

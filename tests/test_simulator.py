@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import fleet
 from processes import get
 from simulated import START, Clock, ask, bearer, connect, listed, url_of
 

@@ -14,9 +14,9 @@ import cloudflare
 import pytest
 from cloudflare import Cloudflare
 
-from exporter.simulator.fleet import EPOCH, fleet
+from exporter.simulator.messages import Request, Response
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.uniform_account import EPOCH, fleet
 
 PORTALS, SERVERS, TOOLS = 23, 3, 4
 Login = Callable[[Simulator], dict[str, str]]

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from exporter.simulator.fleet import Fleet, fleet
+from exporter.simulator.messages import Request, Response, envelope
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response, envelope
+from exporter.simulator.uniform_account import Fleet, fleet
 from processes import bare_environment, eventually, get
 from simulated import START, Clock, Record, ask, bearer, connect, listed, url_of
 

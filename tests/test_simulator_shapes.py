@@ -1,4 +1,4 @@
-"""The simulator's records have the API's fields, and its catalogues and fleets real sizes."""
+"""The simulator's records have the API's fields, and its catalogs and fleets real sizes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from exporter.simulator.catalogue import make_tools
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.tool_catalog import make_tools
+from exporter.simulator.uniform_account import fleet
 from simulated import START, Clock, Record, attached, listed
 
 

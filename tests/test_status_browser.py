@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 import accounts as made
 from exporter.errors import ListingError, Reason
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from nodepackages import npm_packages
 from processes import eventually
 from realparts import require

@@ -20,10 +20,10 @@ import accounts as made
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.model import Inventory
-from exporter.scrape import Observed
-from exporter.web.app import App
+from exporter.scrape_result import Observed
 from exporter.web.request import Request
 from exporter.web.responses import Message
+from exporter.web.routes import App
 from exporter.web.status.page import StatusPage
 from processes import bare_environment, get
 from serving import Listed, Unlisted, serving, serving_app
@@ -219,7 +219,7 @@ def test_it_takes_no_other_method(serve: Serve) -> None:
 
 LAZY = """
 import sys
-from exporter.web.app import App
+from exporter.web.routes import App
 from exporter.web.request import Request
 class Source:
     names = ()

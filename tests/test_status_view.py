@@ -18,7 +18,7 @@ from exporter.model import (
     ErrorClass,
     Skipped,
 )
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from exporter.web.status import words
 from exporter.web.status.health import HEALTHS, STALE_AFTER, health_of
 from exporter.web.status.query import Query, read_query
@@ -124,12 +124,12 @@ def test_every_value_of_a_closed_set_has_words() -> None:
     ("server", "key"),
     [
         *((server, server.id) for server in (PASSING, WAITING, STALE, UNKNOWN)),
-        (LAPSED, "reauthorise"),
+        (LAPSED, "reauthorize"),
         (DOWN, "unreachable"),
         (REFUSED, "error"),
         (FINE, "working"),
         (made.server("a", status="error"), "error"),
-        (made.server("b", authentication_status="stale", in_error=True), "reauthorise"),
+        (made.server("b", authentication_status="stale", in_error=True), "reauthorize"),
         (made.server("c", status="waiting", in_error=True), "error"),
         (made.server("d", status="other"), "unknown"),
         (made.server("e", status=None, last_successful_sync=NOW - 7 * HOUR), "stale"),

@@ -16,12 +16,12 @@ from typing import Any
 import trustme
 
 from exporter.metrics.formats import Format
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from exporter.settings import ListenAddress
-from exporter.web.app import App
-from exporter.web.guard import OPEN
+from exporter.web.access import OPEN
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
-from exporter.web.webconfig import WebConfigFile
+from exporter.web.web_config import WebConfigFile
 from watching import submit
 
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from exporter.cloudflare.answers import failure
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.backoff import Pause
 from exporter.cloudflare.credentials import HeaderAuth, Headers
-from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.decode import NotSuccessful, Page, decode_portals, decode_servers
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
-from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.rate_limit import Quotas
 from exporter.cloudflare.texts import Strike
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError

@@ -25,7 +25,7 @@ from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.cloudflare.bounds import whole
-from exporter.cloudflare.connect import InFlight, InterruptibleAdapter
+from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
 from exporter.cloudflare.texts import Strike, presentable
 from exporter.deadline import Deadline, timed_out
 from exporter.errors import ListingError, Reason

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from exporter.cloudflare.decoding import Page
+from exporter.cloudflare.decode import Page
 from exporter.errors import ListingError, Reason
 
 MOST_PAGES = 500

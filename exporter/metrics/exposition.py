@@ -1,6 +1,6 @@
 """Families as an exposition: what prometheus_client writes for them, byte for byte, and faster.
 
-The samples of accounts come as text (see `exporter.metrics.rows`). What prometheus_client holds
+The samples of accounts come as text (see `exporter.metrics.samples`). What prometheus_client holds
 itself (counters, histograms, the process) comes as its own objects and is written here too.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.catalogue import Metric
+from exporter.metrics.catalog import Metric
 from exporter.metrics.formats import Format
-from exporter.metrics.rows import Family, label, line
+from exporter.metrics.samples import Family, label, line
 
 
 def render(
@@ -34,7 +34,7 @@ def render(
 
 
 def _head(metric: Metric, form: Format) -> str:
-    # An empty HELP or one with a line end would need escapes; the catalogue has none.
+    # An empty HELP or one with a line end would need escapes; the catalog has none.
     head = f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
     if form is Format.OPENMETRICS and metric.unit:
         head += f"# UNIT {metric.name} {metric.unit}\n"

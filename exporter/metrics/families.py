@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from exporter.metrics import catalogue as c
-from exporter.metrics.rows import (
+from exporter.metrics import catalog as c
+from exporter.metrics.samples import (
     Family,
     Labelled,
     Row,
     label,
-    labelled,
+    labeled,
     listed,
     plain,
     split,
@@ -28,7 +28,7 @@ from exporter.model import (
     PortalServers,
     Server,
 )
-from exporter.scrape import Scrape
+from exporter.scrape_result import Scrape
 
 
 class _Objects(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class _Objects(msgspec.Struct, frozen=True):
 
 
 def families(scrapes: Sequence[Scrape], now: float) -> Iterator[Family]:
-    """The families of all accounts, in the order of the catalogue.
+    """The families of all accounts, in the order of the catalog.
 
     Args:
         scrapes: one for each account.
@@ -61,15 +61,15 @@ def _objects(scrapes: Sequence[Scrape]) -> _Objects:
         account = label("account_id", scrape.account_id)
         for portal in scrape.inventory.portals:
             found.portals.append(
-                labelled(account, label("portal_id", portal.portal.id), portal),
+                labeled(account, label("portal_id", portal.portal.id), portal),
             )
         for server in scrape.inventory.servers:
             found.servers.append(
-                labelled(account, label("server_id", server.server.id), server),
+                labeled(account, label("server_id", server.server.id), server),
             )
         for item in scrape.inventory.attachments:
             own = f"{label('portal_id', item.portal_id)},{label('server_id', item.server_id)}"
-            found.attachments.append(labelled(account, own, item))
+            found.attachments.append(labeled(account, own, item))
     return found
 
 
@@ -77,7 +77,7 @@ def _objects(scrapes: Sequence[Scrape]) -> _Objects:
 
 
 def _account_families(scrapes: Sequence[Scrape]) -> Iterator[Family]:
-    every = [labelled("", label("account_id", s.account_id), s) for s in scrapes]
+    every = [labeled("", label("account_id", s.account_id), s) for s in scrapes]
     accounts = [Labelled(a.own, "", a.own, a.value) for a in every]
     whole = [(a, a.value.inventory) for a in accounts if a.value.inventory is not None]
     yield plain(c.UP, accounts, lambda s: float(s.inventory is not None))

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Protocol
 
-from exporter.simulator.catalogue import make_prompts, make_tools
-from exporter.simulator.records import (
+from exporter.simulator.api_records import (
     Record,
     attached_server,
     garbled_server,
@@ -17,8 +16,9 @@ from exporter.simulator.records import (
     portal_record,
     server_record,
 )
-from exporter.simulator.scenario import Catalogue, Scenario, ServerSpec
-from exporter.simulator.story import OutsideUse, PortalState, State, Story
+from exporter.simulator.replay import OutsideUse, PortalState, State, Story
+from exporter.simulator.scenario import Catalog, Scenario, ServerSpec
+from exporter.simulator.tool_catalog import make_prompts, make_tools
 
 
 class Account(Protocol):
@@ -95,5 +95,5 @@ def _id(record: Record) -> str:
 
 def _most(scenario: Scenario, spec: ServerSpec, kind: str) -> int:
     """How many tools or prompts the server ever has."""
-    events = [e for e in scenario.events if isinstance(e, Catalogue) and e.server == spec.id]
+    events = [e for e in scenario.events if isinstance(e, Catalog) and e.server == spec.id]
     return max(getattr(source, kind) or 0 for source in (spec, *events))

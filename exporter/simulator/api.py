@@ -10,10 +10,7 @@ import re
 from collections.abc import Mapping
 
 from exporter.simulator.account import Account
-from exporter.simulator.pages import Asked, Pages, accepts_gzip
-from exporter.simulator.ratelimit import QUOTA, WINDOW, Limit
-from exporter.simulator.story import NO_OUTSIDE_USE, OutsideUse
-from exporter.simulator.wire import (
+from exporter.simulator.messages import (
     TOKEN_ALPHABET,
     TOKEN_LENGTH,
     Credentials,
@@ -21,6 +18,9 @@ from exporter.simulator.wire import (
     Request,
     Response,
 )
+from exporter.simulator.pages import Asked, Pages, accepts_gzip
+from exporter.simulator.rate_limit import QUOTA, WINDOW, Limit
+from exporter.simulator.replay import NO_OUTSIDE_USE, OutsideUse
 
 BASE_PATH = "/client/v4"
 DEFAULT_PER_PAGE = 20

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.messages import Request, Response
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 60.0

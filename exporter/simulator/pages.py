@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 from exporter.simulator.account import Account
-from exporter.simulator.wire import envelope
+from exporter.simulator.messages import envelope
 
 _SEARCHED = {"portals": ("id", "name", "hostname"), "servers": ("id", "name")}
 _GZIP_LEVEL = 4

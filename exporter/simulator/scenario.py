@@ -57,7 +57,7 @@ class ServerSpec(_Part, frozen=True):
 
     Attributes:
         nouns: what its tools and prompts are about; decides their names.
-        tools: how many; ``None`` for a server that was never authorised.
+        tools: how many; ``None`` for a server that was never authorized.
         condition: a key of the scenario's conditions.
         background_sync: whether the API syncs it by itself from time to time.
         last_success_hours_ago: needed where the condition or ``background_sync`` does not tell;
@@ -104,7 +104,7 @@ class Sync(_Part, frozen=True, tag_field="do", tag="sync"):
     condition: str
 
 
-class Catalogue(_Part, frozen=True, tag_field="do", tag="catalogue"):
+class Catalog(_Part, frozen=True, tag_field="do", tag="catalog"):
     """The server offers another number of tools or prompts from now on."""
 
     at: float
@@ -165,7 +165,7 @@ class Mend(_Part, frozen=True, tag_field="do", tag="mend"):
     portal: str
 
 
-Event: TypeAlias = Sync | Catalogue | Detach | Attach | Remove | Restore | Edit | Garble | Mend
+Event: TypeAlias = Sync | Catalog | Detach | Attach | Remove | Restore | Edit | Garble | Mend
 
 
 class OutsideLoad(_Part, frozen=True):

@@ -15,10 +15,7 @@ from typing import Self
 from exporter.simulator.account import Account, SimulatedAccount
 from exporter.simulator.api import BASE_PATH, Api
 from exporter.simulator.http_server import HOST, HttpServer
-from exporter.simulator.ratelimit import QUOTA, WINDOW
-from exporter.simulator.requestlog import Asked, RequestLog
-from exporter.simulator.scenario import demo_scenario
-from exporter.simulator.wire import (
+from exporter.simulator.messages import (
     DEMO_ACCOUNT_ID,
     DEMO_TOKEN,
     NO_PERMISSION_TOKEN,
@@ -26,6 +23,9 @@ from exporter.simulator.wire import (
     Request,
     Response,
 )
+from exporter.simulator.rate_limit import QUOTA, WINDOW
+from exporter.simulator.request_log import Asked, RequestLog
+from exporter.simulator.scenario import demo_scenario
 
 Hook = Callable[[Request], Response | None]
 

@@ -16,10 +16,10 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.web.crowd import Crowd
-from exporter.web.door import Door
-from exporter.web.faults import client_fault
+from exporter.web.client_errors import client_fault
+from exporter.web.connection_limit import Crowd
 from exporter.web.http1 import Connection
+from exporter.web.tls_handshake import Door
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -182,7 +182,7 @@ class BoundedProtocol(H11Protocol):
         """Whether the peer has begun something that it has to end.
 
         That is its first request, any later one of which a part is here, and a body that goes on
-        after it has its answer. Between requests uvicorn's own time-out holds.
+        after it has its answer. Between requests uvicorn's own timeout holds.
         """
         if self.conn.their_state is h11.IDLE:
             first = self.scope is None  # until then, whatever uvicorn's annotation says

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from exporter.logs import event
-from exporter.web.crowd import Crowd
+from exporter.web.connection_limit import Crowd
+from exporter.web.listen import BACKLOG, bind, endpoint_of, hurried
 from exporter.web.protocol import BoundedConfig, first_protocol
-from exporter.web.sockets import BACKLOG, bind, endpoint_of, hurried
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exporter.errors import SettingsError
-from exporter.web.webschema import TlsSection
+from exporter.web.web_config_schema import TlsSection
 
 
 class Tls(msgspec.Struct, frozen=True, eq=False):

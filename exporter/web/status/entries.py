@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from exporter.model import Portal, PortalServers, Server
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from exporter.web.status.health import HEALTHS, Health, health_of
 from exporter.web.status.query import ATTENTION, Query
 
 TONES = ("bad", "warn", "idle", "good")
-_UNAVAILABLE = frozenset({"reauthorise", "unreachable", "error", "retryable", "waiting"})
+_UNAVAILABLE = frozenset({"reauthorize", "unreachable", "error", "retryable", "waiting"})
 
 
 class ServerEntry(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exporter.model import Portal
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import Observed, Scrape
 from exporter.web.status import words
 from exporter.web.status.entries import PortalEntry, ServerEntry
 from exporter.web.status.tables import Column

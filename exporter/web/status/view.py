@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from exporter.scrape import Observed
+from exporter.scrape_result import Observed
 from exporter.web.status import words
 from exporter.web.status.entries import TONES, Entries, PortalEntry, entries
 from exporter.web.status.health import HEALTHS, Health

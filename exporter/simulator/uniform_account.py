@@ -6,14 +6,14 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
-from exporter.simulator.catalogue import make_prompts, make_tools
-from exporter.simulator.records import (
+from exporter.simulator.api_records import (
     Record,
     attached_server,
     listed_server,
     portal_record,
     server_record,
 )
+from exporter.simulator.replay import NO_OUTSIDE_USE, OutsideUse, PortalState, ServerState
 from exporter.simulator.scenario import (
     Attachment,
     AuthType,
@@ -22,7 +22,7 @@ from exporter.simulator.scenario import (
     PortalSpec,
     ServerSpec,
 )
-from exporter.simulator.story import NO_OUTSIDE_USE, OutsideUse, PortalState, ServerState
+from exporter.simulator.tool_catalog import make_prompts, make_tools
 
 NOUNS = ("record", "report", "user")
 EPOCH = 1_767_225_600.0

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.expansion import Allowance, size
-from exporter.cloudflare.records import (
+from exporter.cloudflare.json_size import Allowance, size
+from exporter.cloudflare.schema import (
     MOST_ENTRIES,
     AuthConfigSummary,
     Capability,

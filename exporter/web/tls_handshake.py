@@ -11,8 +11,8 @@ from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable
 from typing import Any
 
-from exporter.web.crowd import Crowd
-from exporter.web.faults import client_fault
+from exporter.web.client_errors import client_fault
+from exporter.web.connection_limit import Crowd
 from exporter.web.tls import Tls
 
 _HANDSHAKE = 0x16

@@ -1,10 +1,10 @@
-"""The overview's catalogue changes: tools gained and lost, overrides that fit nothing."""
+"""The overview's catalog changes: tools gained and lost, overrides that fit nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import Look, Text, graph, grid, query, steps
@@ -28,7 +28,7 @@ THEN = "offset $__range"
 
 def row() -> Row:
     """Changes over the range, the count of tools, and orphaned overrides."""
-    return Row("Catalogue", (_changes(), _orphaned(), _tools()))
+    return Row("Catalog", (_changes(), _orphaned(), _tools()))
 
 
 def changed() -> str:

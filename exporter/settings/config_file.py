@@ -12,13 +12,13 @@ from msgspec import UNSET
 
 from exporter.errors import SettingsError
 from exporter.settings import parsers, urls
-from exporter.settings.accounts import check, id_mistake, is_email, is_usual_id
-from exporter.settings.complaints import decoded
-from exporter.settings.files import cause
-from exporter.settings.route import check_authorities
+from exporter.settings.account_env import check, id_mistake, is_email, is_usual_id
+from exporter.settings.decode_errors import decoded
+from exporter.settings.proxies import check_authorities
+from exporter.settings.read_file import cause
 from exporter.settings.schema import LONGEST_TIME, Collectors, ConfigFile, FileAccount, Options
 from exporter.settings.values import Account, Credentials, Listing, Secret
-from exporter.settings.yaml_file import Document, read
+from exporter.settings.yaml_loader import Document, read
 
 LONGEST_NAME = 100
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.catalogue import Metric
+from exporter.metrics.catalog import Metric
 
 Row = tuple[str, float]
 """The labels as text, without braces, and the value."""
@@ -56,7 +56,7 @@ def label(name: str, value: str) -> str:
     return f'{name}="{escaped}"'
 
 
-def labelled(account: str, own: str, value: T) -> Labelled[T]:
+def labeled(account: str, own: str, value: T) -> Labelled[T]:
     """The object, given its account's labels and its own."""
     return Labelled(account, own, f"{account},{own}", value)
 
@@ -122,7 +122,7 @@ def split(
 
 
 PLACE = "\0"
-"""Stands for an object's own labels; no label holds it (see `exporter.cloudflare.reading`)."""
+"""Stands for an object's own labels; no label holds it (see `exporter.cloudflare.convert`)."""
 
 
 def _split_lines(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from exporter.settings.yaml_file import Document, shown_key
+from exporter.settings.yaml_loader import Document, shown_key
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 

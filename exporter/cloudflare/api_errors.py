@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Raw
 
 from exporter.cloudflare.bounds import whole
-from exporter.cloudflare.reading import plain
-from exporter.cloudflare.records import ApiMessage, ApiMessages, Envelope
-from exporter.cloudflare.repair import Body, Unrepairable, repaired
+from exporter.cloudflare.convert import plain
+from exporter.cloudflare.json_repair import Body, Unrepairable, repaired
+from exporter.cloudflare.schema import ApiMessage, ApiMessages, Envelope
 from exporter.cloudflare.texts import Strike, presentable
 from exporter.errors import ListingError, Reason
 
@@ -31,7 +31,7 @@ REASON_BY_CODE: dict[int, Reason] = {
     7003: Reason.NOT_FOUND,  # no such account
     9103: Reason.AUTH,  # unknown key or e-mail
     9106: Reason.AUTH,  # no credentials came
-    9109: Reason.AUTH,  # unauthorised
+    9109: Reason.AUTH,  # unauthorized
     10000: Reason.AUTH,  # wrong credentials, or a permission is missing
 }
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exporter.cloudflare.decoding import Page, ReadPortal
-from exporter.cloudflare.reading import ReadServer
+from exporter.cloudflare.convert import ReadServer
+from exporter.cloudflare.decode import Page, ReadPortal
 from exporter.model import (
     AccountServer,
     Attachment,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from exporter.errors import SettingsError
-from exporter.settings import files
+from exporter.settings import read_file
 from exporter.settings.urls import proxy_url
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def check_authorities(path: str) -> None:
     if _has_hashed_files(path):
         return
     try:
-        files.read(path, LARGEST_BUNDLE)
+        read_file.read(path, LARGEST_BUNDLE)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except files.UnreadableError as problem:
+    except read_file.UnreadableError as problem:
         raise ValueError(f"the file {problem}") from None
     except OSError:  # that of ssl is one
         raise ValueError("holds no certificate in PEM; name a file that does") from None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from exporter.settings import files
+from exporter.settings import read_file
 
 SETTLED = 1.0
 """Seconds after which a file that changes again has another time of change, on any file system."""
@@ -44,7 +44,7 @@ class WatchedFiles:
         """
         self._looks[name] = _look_at(name)
         self._digests[name] = b""
-        data = files.read(name, limit)
+        data = read_file.read(name, limit)
         self._digests[name] = hashlib.sha256(data).digest()
         return data
 
@@ -79,6 +79,6 @@ def _look_at(name: str) -> _Look | None:
 
 def _digest_of(name: str) -> bytes:
     try:
-        return hashlib.sha256(files.read(name, LARGEST)).digest()
-    except files.UnreadableError:
+        return hashlib.sha256(read_file.read(name, LARGEST)).digest()
+    except read_file.UnreadableError:
         return b""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
-from exporter.cloudflare.records import (
+from exporter.cloudflare.schema import (
     MOST_ENTRIES,
     Capability,
     ErrorDetails,
@@ -228,7 +228,7 @@ def _whole(value: object) -> str:
     return "" if number is None else str(number)
 
 
-# --- catalogues --------------------------------------------------------------------------------
+# --- catalogs --------------------------------------------------------------------------------
 
 
 def _exposure(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.errors import SettingsError
-from exporter.settings.mistakes import mistake
-from exporter.settings.secret import SecretReader, check_secret
+from exporter.settings.secret_checks import mistake
+from exporter.settings.secret_files import SecretReader, check_secret
 from exporter.settings.values import Account, Credentials, Listing, Secret
 
 if TYPE_CHECKING:

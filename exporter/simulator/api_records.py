@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter.simulator.replay import DAY, PortalState, ServerState
 from exporter.simulator.scenario import Attachment, Override, ServerSpec
-from exporter.simulator.story import DAY, PortalState, ServerState
 
 Record = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from exporter.simulator.scenario import (
     Attach,
     Attachment,
-    Catalogue,
+    Catalog,
     Condition,
     Detach,
     Edit,
@@ -182,7 +182,7 @@ def _sync(scenario: Scenario, state: State, event: Sync, moment: float) -> None:
     _attempt(state.servers[event.server], scenario.conditions[event.condition], moment)
 
 
-def _catalogue(_scenario: Scenario, state: State, event: Catalogue, moment: float) -> None:
+def _catalog(_scenario: Scenario, state: State, event: Catalog, moment: float) -> None:
     server = state.servers[event.server]
     server.tools = server.tools if event.tools is None else event.tools
     server.prompts = server.prompts if event.prompts is None else event.prompts
@@ -229,7 +229,7 @@ def _mend(_scenario: Scenario, state: State, event: Mend, _moment: float) -> Non
 
 _APPLY: dict[type[Event], Callable[..., None]] = {
     Sync: _sync,
-    Catalogue: _catalogue,
+    Catalog: _catalog,
     Detach: _detach,
     Attach: _attach,
     Remove: _remove,

@@ -10,16 +10,23 @@ from pathlib import Path
 
 from exporter.errors import SettingsError
 from exporter.logs import event
-from exporter.settings.faults import UnforeseenError, foreseen
-from exporter.settings.files import UnreadableError
+from exporter.settings.internal_errors import UnforeseenError, foreseen
 from exporter.settings.parsers import duration
+from exporter.settings.read_file import UnreadableError
 from exporter.settings.values import Hidden
-from exporter.settings.yaml_file import Document, read
+from exporter.settings.yaml_loader import Document, read
+from exporter.web.access import Guard, TokenBucket
 from exporter.web.basic_auth import Passwords
-from exporter.web.guard import Guard, TokenBucket
 from exporter.web.tls import Pem, Tls, build
-from exporter.web.watched import WatchedFiles
-from exporter.web.webschema import DURATION, HttpSection, RateSection, TlsSection, WebFile, web_file
+from exporter.web.watched_files import WatchedFiles
+from exporter.web.web_config_schema import (
+    DURATION,
+    HttpSection,
+    RateSection,
+    TlsSection,
+    WebFile,
+    web_file,
+)
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from exporter.settings.complaints import decoded
+from exporter.settings.decode_errors import decoded
 from exporter.settings.values import Hidden
-from exporter.settings.yaml_file import Document
+from exporter.settings.yaml_loader import Document
 
 DURATION = "use a duration such as 1s, or 0"
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.web.responses import Response, plain
 
 if TYPE_CHECKING:
+    from exporter.web.base_url import Site
     from exporter.web.request import Request
-    from exporter.web.site import Site
 
 
 class Control(Protocol):

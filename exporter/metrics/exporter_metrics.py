@@ -9,8 +9,8 @@ from importlib import resources
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from exporter import __version__
-from exporter.metrics import catalogue as c
-from exporter.metrics.rows import Family, label, listed
+from exporter.metrics import catalog as c
+from exporter.metrics.samples import Family, label, listed
 
 
 class OwnMetrics:

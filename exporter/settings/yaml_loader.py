@@ -8,7 +8,7 @@ from collections.abc import Callable
 import yaml
 
 from exporter.errors import SettingsError
-from exporter.settings import files
+from exporter.settings import read_file
 
 LARGEST_FILE = 1 << 20
 """Bytes: room for thousands of accounts, and a bound for what parsing costs."""
@@ -67,7 +67,7 @@ class Document:
         return line + 1
 
 
-def read(name: str, data_of: Callable[[str, int], bytes] = files.read) -> Document:
+def read(name: str, data_of: Callable[[str, int], bytes] = read_file.read) -> Document:
     """The YAML file of this name.
 
     Args:
@@ -101,7 +101,7 @@ def _text(name: str, data_of: Callable[[str, int], bytes]) -> str:
     try:
         data = data_of(name, LARGEST_FILE)
         text = data.decode("utf-8-sig")
-    except files.UnreadableError as problem:
+    except read_file.UnreadableError as problem:
         raise SettingsError(f"{_at(name)}: {problem}") from None
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from exporter.errors import Reason
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: a page takes some 0.1 s; more than the usual scrape time-out of 10 s is a failure."""
+"""Seconds: a page takes some 0.1 s; more than the usual scrape timeout of 10 s is a failure."""
 
 REMAINING = re.compile(r"\br=(\d{1,9})\b")
 

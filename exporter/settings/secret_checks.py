@@ -1,4 +1,4 @@
-"""What people paste where a secret belongs, recognised and named without showing it."""
+"""What people paste where a secret belongs, recognized and named without showing it."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 
-from exporter.simulator.story import OutsideUse
-from exporter.simulator.wire import Refusal
+from exporter.simulator.messages import Refusal
+from exporter.simulator.replay import OutsideUse
 
 QUOTA = 1200
 WINDOW = 300.0

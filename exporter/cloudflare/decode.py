@@ -18,10 +18,11 @@ import msgspec
 from msgspec import Raw
 
 from exporter.cloudflare.bounds import counted, cut
-from exporter.cloudflare.expansion import DEFAULT_LIMIT, Allowance, Body
-from exporter.cloudflare.lenient import UNREADABLE, Lenient, Members, members
-from exporter.cloudflare.reading import ReadServer, Unusable, plain, read_portal, read_server
-from exporter.cloudflare.records import (
+from exporter.cloudflare.convert import ReadServer, Unusable, plain, read_portal, read_server
+from exporter.cloudflare.decode_lenient import UNREADABLE, Lenient, Members, members
+from exporter.cloudflare.json_repair import Unrepairable, repaired
+from exporter.cloudflare.json_size import DEFAULT_LIMIT, Allowance, Body
+from exporter.cloudflare.schema import (
     MOST_SERVERS,
     Limited,
     PortalPage,
@@ -32,7 +33,6 @@ from exporter.cloudflare.records import (
     ServerRecord,
     limited,
 )
-from exporter.cloudflare.repair import Unrepairable, repaired
 from exporter.errors import ListingError, Reason
 from exporter.model import Portal, Skipped
 

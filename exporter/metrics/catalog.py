@@ -357,7 +357,7 @@ PORTAL_SERVER_EXPOSED_PROMPTS = _gauge(
 PORTAL_SERVER_ORPHANED = _gauge(
     "portal_server_orphaned_overrides",
     "Entries of updated_tools and updated_prompts that name something the server does not "
-    "offer any more; absent where the catalogue is null.",
+    "offer any more; absent where the catalog is null.",
     (*ATTACHMENT, "kind"),
     "server.tools",
     "server.updated_tools",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.errors import SettingsError
-from exporter.settings import files
-from exporter.settings.mistakes import mistake
+from exporter.settings import read_file
+from exporter.settings.secret_checks import mistake
 from exporter.settings.urls import SHORTEST_SECRET
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ class SecretReader:
         try:
             text = self._read()
             check_secret(text, self._kind)
-        except (SettingsError, files.UnreadableError) as problem:
+        except (SettingsError, read_file.UnreadableError) as problem:
             raise self._error(str(problem)) from None
         return text
 
     def _read(self) -> str:
-        data = files.read(self._secret.file, LARGEST_FILE)
+        data = read_file.read(self._secret.file, LARGEST_FILE)
         try:
             text = data.decode("utf-8-sig").strip()
         except UnicodeDecodeError:

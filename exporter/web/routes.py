@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from exporter.logs import event
 from exporter.metrics.formats import accepts_gzip, choose_format
 from exporter.threads import in_thread
-from exporter.web.control import Control, ControlRoutes
+from exporter.web.access import OPEN, Guard
+from exporter.web.admin import Control, ControlRoutes
+from exporter.web.base_url import Site
 from exporter.web.discovery import targets
-from exporter.web.guard import OPEN, Guard
-from exporter.web.outgoing import MOST_BYTES, Outgoing
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
-from exporter.web.site import Site
+from exporter.web.send_limit import MOST_BYTES, Outgoing
 from exporter.web.status.page import StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
-    from exporter.scrape import Observed
+    from exporter.scrape_result import Observed
     from exporter.web.responses import Receive, Scope, Send
 
 LOGGER = logging.getLogger(__name__)
