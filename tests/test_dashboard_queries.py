@@ -59,6 +59,7 @@ CHOICE = {
     "portal": ".*",
     "server": ".+",
     "__rate_interval": "4s",
+    "__interval": "1s",
 }
 
 CONFIG = """
@@ -68,15 +69,6 @@ scrape_configs:
   - job_name: cloudflare-mcp
     static_configs: [{{targets: ["{first}", "{second}"]}}]
 """
-
-ALERT_OF = {
-    states.NEEDS_REAUTHORISATION: "ServerNeedsReauthorization",
-    states.CANNOT_BE_REACHED: "ServerUnreachable",
-    states.RETRYABLE_FAILURE: "ServerRetryableFailure",
-    states.IN_ERROR: "ServerError",
-    states.AWAITS_LOGIN: "ServerAwaitingAuthorization",
-    states.SYNC_STALE: "ServerSyncStale",
-}
 
 EMPTY = {
     "Cloudflare MCP / Exporter: Listing against its budget: C": (
@@ -210,9 +202,10 @@ def test_a_server_is_in_a_state_exactly_while_the_alert_of_that_state_is_about_i
 ) -> None:
     codes = watched.at_worst(on_overview("Servers that need attention"))
     shown = {labels["server_id"] for labels, code in codes if code == state.code}
-    alert = f'ALERTS{{alertname="CloudflareMCP{ALERT_OF[state]}", alertstate="firing"}}'
+    alert = f'ALERTS{{alertname="CloudflareMCP{state.alert}", alertstate="firing"}}'
     alerted = {labels["server_id"] for labels, _ in watched.at_worst(alert)}
     assert shown == alerted != set()
+    assert {labels["alert"] for labels, code in codes if code == state.code} == {state.alert}
 
 
 def on_overview(panel: str) -> str:

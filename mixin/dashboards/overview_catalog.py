@@ -23,12 +23,14 @@ from mixin.thresholds import SERVER_UID
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table, timeseries
 
+    from mixin.thresholds import Thresholds
+
 THEN = "offset $__range"
 
 
-def row() -> Row:
+def row(thresholds: Thresholds) -> Row:
     """Changes over the range, the count of tools, and orphaned overrides."""
-    return Row("Catalog", (_changes(), _orphaned(), _tools()))
+    return Row("Catalog", (_changes(thresholds), _orphaned(thresholds), _tools()))
 
 
 def changed() -> str:
@@ -45,8 +47,8 @@ def changed() -> str:
     return server_named(f"({moved}) and on (account_id) {listed}", over="[$__range]")
 
 
-def _changes() -> table.Panel:
-    detail = link(SERVER_UID, account="account_id", server="Server ID")
+def _changes(thresholds: Thresholds) -> table.Panel:
+    detail = link(thresholds, SERVER_UID, account="account_id", server="Server ID")
     panel = grid(
         Text(
             "Tools gained and lost",
@@ -74,12 +76,14 @@ def _changes() -> table.Panel:
     )
 
 
-def _orphaned() -> table.Panel:
+def _orphaned(thresholds: Thresholds) -> table.Panel:
     orphaned = f"{one(c.PORTAL_SERVER_ORPHANED, by=('kind',))} > 0"
     named = portal_named(
         server_named(f"{orphaned} and on ({ATTACHMENT}) {one(c.PORTAL_SERVER_INFO)}")
     )
-    detail = link(SERVER_UID, account="account_id", portal="portal_id", server="Server ID")
+    detail = link(
+        thresholds, SERVER_UID, account="account_id", portal="portal_id", server="Server ID"
+    )
     panel = grid(
         Text(
             "Orphaned overrides",

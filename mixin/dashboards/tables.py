@@ -12,8 +12,12 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMapping,
 )
 
+from mixin.alerts.model import PREFIX
+
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table
+
+    from mixin.thresholds import Thresholds
 
 KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 """What a link to another dashboard takes along."""
@@ -129,9 +133,20 @@ def _links(column: Column) -> list[dict[str, object]]:
     return [{"title": title, "url": url, "targetBlank": False}]
 
 
-def link(uid: str, **variables: str) -> str:
+def link(thresholds: Thresholds, dashboard: str, **variables: str) -> str:
     """Address of a dashboard, with variables from the row's fields."""
     chosen = "".join(
         f'&var-{name}=${{__data.fields["{field}"]}}' for name, field in variables.items()
     )
-    return f"/d/{uid}?{KEPT}{chosen}"
+    return f"/d/{thresholds.dashboard_uid(dashboard)}?{KEPT}{chosen}"
+
+
+def runbook(thresholds: Thresholds, field: str) -> tuple[str, str] | None:
+    """The link to the runbook of an alert, where that opens.
+
+    The field of the row holds the alert's name without the common prefix.
+    """
+    if not thresholds.runbooks_open:
+        return None
+    name = f'{PREFIX}${{__data.fields["{field}"]}}'
+    return "What to do", thresholds.runbook_url(name)

@@ -1,0 +1,141 @@
+"""The overview's tables of what needs somebody: servers, portals, and what is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders.common import TableSortByFieldState
+
+from exporter.metrics import catalog as c
+from mixin.dashboards import health, states
+from mixin.dashboards.document import Row
+from mixin.dashboards.panels import Look, Text, grid, query
+from mixin.dashboards.promql import (
+    SERVER,
+    account_named,
+    attached,
+    last_seen,
+    one,
+    portal_named,
+    server_named,
+    with_portals,
+)
+from mixin.dashboards.tables import Column, columns, grouped, link, runbook
+from mixin.thresholds import OVERVIEW_UID, SERVER_UID
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.builders import table
+
+    from mixin.thresholds import Thresholds
+
+
+def row(thresholds: Thresholds) -> Row:
+    """Three tables."""
+    panels = (_servers(thresholds), _portals(thresholds), _gone(thresholds))
+    return Row("What needs attention", panels, collapsed=False)
+
+
+def _why(thresholds: Thresholds, field: str, of: tuple[states.State, ...], width: int) -> Column:
+    return Column(
+        field,
+        "Why",
+        mappings=states.mappings(*of),
+        colored=True,
+        width=width,
+        link=runbook(thresholds, "alert"),
+    )
+
+
+def _servers(thresholds: Thresholds) -> table.Panel:
+    named = account_named(server_named(health.trouble_with_alert(thresholds)))
+    found = with_portals(named, "account_name", "server_name", "alert")
+    # A row that only these queries gave would have no reason.
+    troubled = f"and on ({SERVER}) {attached(health.trouble(thresholds))}"
+    began = 'ALERTS_FOR_STATE{alertname=~"CloudflareMCPServer.*", account_id=~"$account"}'
+    alerting = f"1000 * min by ({SERVER}) ({began}) {troubled}"
+    successful = f"1000 * {one(c.SERVER_LAST_SUCCESSFUL_SYNC)} {troubled}"
+    detail = link(thresholds, SERVER_UID, account="account_id", server="Server ID")
+    panel = grid(
+        Text(
+            "Servers that need attention",
+            "One row for each server that is not well, the most urgent kind first. Why: a click "
+            "opens the runbook. Alert since: when its alert began to count, where the shipped "
+            "rules are loaded. A click on the server's name opens its history. A server in no "
+            "portal is left out: nobody loses it.",
+            "No server needs attention",
+        ),
+        Look(height=9),
+        [
+            query(found, ref="A", as_table=True),
+            query(alerting, ref="B", as_table=True),
+            query(successful, ref="C", as_table=True),
+        ],
+    )
+    return grouped(
+        panel.sort_by([TableSortByFieldState().display_name("Why").desc(True)]),
+        ("account_id", "account_name", "server_id", "server_name", "alert"),
+        "portal_name",
+        _why(thresholds, "Value #A", states.HEALTH, 210),
+        Column("server_name", "Server", link=("Open the server", detail)),
+        Column("portal_name", "Portals that lose it"),
+        Column("Value #B", "Alert since", unit="dateTimeFromNow", missing="no alert", width=160),
+        Column(
+            "Value #C", "Last successful sync", unit="dateTimeFromNow", missing="never", width=180
+        ),
+        Column("account_name", "Account"),
+        Column("server_id", "Server ID"),
+        Column("account_id", "account_id", hidden=True),
+        Column("alert", "alert", hidden=True),
+    )
+
+
+def _portals(thresholds: Thresholds) -> table.Panel:
+    this = link(thresholds, OVERVIEW_UID, account="account_id", portal="Portal ID")
+    found = account_named(portal_named(health.portal_trouble_with_alert()))
+    panel = grid(
+        Text(
+            "Portals that need attention",
+            "Portals whose users have nothing. Red: every server fails or waits, and at least one "
+            "fails. Orange: no server is attached, or the servers' tools are all hidden by the "
+            "portal's own settings, or none was ever synced. Why: a click opens the runbook.",
+            "No portal needs attention",
+        ),
+        Look(width=12, height=7),
+        [query(found, ref="A", as_table=True)],
+    )
+    return columns(
+        panel.sort_by([TableSortByFieldState().display_name("Why").desc(True)]),
+        _why(thresholds, "Value #A", states.PORTAL_TROUBLE, 150),
+        Column("portal_name", "Portal", link=("Only this portal", this)),
+        Column("account_name", "Account"),
+        Column("portal_id", "Portal ID"),
+        Column("account_id", "account_id", hidden=True),
+        Column("alert", "alert", hidden=True),
+    )
+
+
+def _gone(thresholds: Thresholds) -> table.Panel:
+    portals = last_seen(c.PORTAL_INFO, "portal_name")
+    servers = last_seen(c.SERVER_INFO, "server_name")
+    detail = link(thresholds, SERVER_UID, account="account_id", server="server_id")
+    panel = grid(
+        Text(
+            "Gone in this time range",
+            "Portals and servers that were there within the time range and are not listed now, "
+            "although the account is. Their users lost them: ask who deleted or detached them, "
+            "and whether that was meant. A click on a server opens its history.",
+            "Nothing is gone",
+        ),
+        Look(width=12, height=7),
+        [query(f"1000 * ({account_named(f'{portals} or {servers}')})", ref="A", as_table=True)],
+    )
+    return columns(
+        panel.sort_by([TableSortByFieldState().display_name("Last seen").desc(True)]),
+        Column("portal_name", "Portal"),
+        Column("server_name", "Server", link=("Open the server", detail)),
+        Column("Value #A", "Last seen", unit="dateTimeFromNow", width=160),
+        Column("account_name", "Account"),
+        Column("account_id", "account_id", hidden=True),
+        Column("portal_id", "portal_id", hidden=True),
+        Column("server_id", "server_id", hidden=True),
+    )
