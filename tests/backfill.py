@@ -29,14 +29,20 @@ CONFIG = "global: {scrape_interval: 1m}\n"
 FOR_EVER = "--storage.tsdb.retention.time=100y"
 
 
-def told(simulator: Simulator, clock: Clock, moments: Iterable[float]) -> Iterator[list[Sample]]:
+def told(
+    simulator: Simulator,
+    clock: Clock,
+    moments: Iterable[float],
+    *,
+    collect_servers: bool = True,
+) -> Iterator[list[Sample]]:
     """What one exporter exposes of the simulated account at each moment, but for what varies."""
     account = Account(
         name="Production",
         account_id=simulator.account_id,
         credentials=Credentials(token=Secret(text=simulator.token)),
         base_url=simulator.base_url,
-        collect_servers=True,
+        collect_servers=collect_servers,
     )
     secrets = KnownSecrets([simulator.token])
     with serving(Accounts([account], secrets, wall_clock=clock)) as url:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -46,9 +46,19 @@ def shown(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in panels(dashboard) if panel["type"] in SHOWN]
 
 
-def answers(prometheus: Prometheus, panel: Panel, moment: Moment) -> list[Any]:
-    """What Prometheus says to each query of the panel."""
-    return [_asked(prometheus, target, moment) for target in panel["targets"]]
+class Answered(msgspec.Struct, frozen=True):
+    """A panel, what was chosen, and what Prometheus says to each of its queries."""
+
+    panel: Panel
+    moment: Moment
+    answers: list[Any]
+
+
+def answered(prometheus: Prometheus, panel: Panel, moment: Moment) -> Answered:
+    """The panel with answers of a Prometheus."""
+    return Answered(
+        panel, moment, [_asked(prometheus, target, moment) for target in panel["targets"]]
+    )
 
 
 def _asked(prometheus: Prometheus, target: Mapping[str, Any], moment: Moment) -> Any:
@@ -59,16 +69,17 @@ def _asked(prometheus: Prometheus, target: Mapping[str, Any], moment: Moment) ->
     return prometheus.api("query_range", query=text, **span)
 
 
-def seen(
-    line: str, moment: Moment, asked: Iterable[tuple[Panel, list[Any]]]
-) -> dict[str, dict[str, Any]]:
-    """What is seen of each panel, by title, once Prometheus has answered."""
+def seen(line: str, every: Sequence[Answered]) -> list[dict[str, Any]]:
+    """What is seen of each panel in a line of Grafana; all at the same moment."""
+    ((began, now),) = {(each.moment.began, each.moment.now) for each in every}
     request = {
-        "now": int(moment.now * 1000),
-        "range": {"from": int(moment.began * 1000), "to": int(moment.now * 1000)},
+        "now": int(now * 1000),
+        "range": {"from": int(began * 1000), "to": int(now * 1000)},
         "step": STEP,
-        "variables": moment.variables,
-        "panels": [{"panel": panel, "answers": found} for panel, found in asked],
+        "panels": [
+            {"panel": each.panel, "variables": each.moment.variables, "answers": each.answers}
+            for each in every
+        ],
     }
     done = subprocess.run(
         [require("node"), HERE / "grafana" / "seen.cjs", npm_packages(f"grafana/{line}")],
@@ -79,17 +90,18 @@ def seen(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return {each["title"]: each for each in json.loads(done.stdout)}
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
 # --- as text -----------------------------------------------------------------------------------
 
 
-def text(found: Mapping[str, Mapping[str, Any]], began: float) -> str:
+def text(found: Iterable[Mapping[str, Any]], began: float) -> str:
     """All of it, for people to read and to compare."""
     return "\n".join(
-        "".join(f"{line}\n" for line in (f"## {title}", *_TEXTS[each["type"]](each, began)))
-        for title, each in found.items()
+        "".join(f"{line}\n" for line in (f"## {each['title']}", *_TEXTS[each["type"]](each, began)))
+        for each in found
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +22,7 @@ import pytest
 
 from backfill import INSTANCES, Sample, backfilled, lines, scrapes, told
 from exporter.simulator.server import Simulator
-from grafanaview import LINES, Moment, answers, cell, seen, shown, text
+from grafanaview import LINES, Answered, Moment, answered, cell, seen, shown, text
 from mixin import dashboards
 from mixin.dashboards import states
 from mixin.dashboards.expressions import panels
@@ -41,9 +41,12 @@ DASHBOARDS: dict[str, dict[str, Any]] = {
     for name, content in dashboards.render(load(overrides={"runbook_base_url": RUNBOOKS})).items()
 }
 BROKEN = "object-store"
+ATTENTION = "Servers that need attention"
+GONE = "Gone in this time range"
 ALL = {
-    **{"datasource": "metrics", "job": ".+", "instance": ".+"},
-    **{"account": ".+", "portal": ".*", "server": ".+"},
+    "datasource": "metrics",
+    **dict.fromkeys(("job", "instance", "account", "server"), ".+"),
+    "portal": ".*",
 }
 CHOSEN = {OVERVIEW_UID: ALL, SERVER_UID: {**ALL, "server": BROKEN}, EXPORTER_UID: ALL}
 
@@ -63,18 +66,30 @@ class Past:
         self.account = account
         self.portals = portals
 
-    @cache  # noqa: B019 - it lives as long as the tests of this file
-    def view(self, uid: str, line: str) -> Seen:
-        """What is seen of a dashboard in a line of Grafana."""
-        moment = Moment(START, START + WORST, CHOSEN[uid])
-        return seen(line, moment, self._answered(uid))
+    @cached_property
+    def _answered(self) -> list[Answered]:
+        return [answered(self.prometheus, panel, moment) for panel, moment in everything()]
 
-    @cache  # noqa: B019
-    def _answered(self, uid: str) -> list[tuple[Any, list[Any]]]:
+    @cache  # noqa: B019 - it lives as long as the tests of this file
+    def _seen(self, line: str) -> list[dict[str, Any]]:
+        return seen(line, self._answered)
+
+    def view(self, uid: str, line: str) -> Seen:
+        """What is seen of each panel of a dashboard in a line of Grafana, by title."""
+        return of_dashboard(uid, self._seen(line))
+
+
+def everything() -> Iterator[tuple[dict[str, Any], Moment]]:
+    """The panels of all dashboards, each with what is chosen there."""
+    for uid, dashboard in DASHBOARDS.items():
         moment = Moment(START, START + WORST, CHOSEN[uid])
-        return [
-            (panel, answers(self.prometheus, panel, moment)) for panel in shown(DASHBOARDS[uid])
-        ]
+        yield from ((panel, moment) for panel in shown(dashboard))
+
+
+def of_dashboard(uid: str, found: list[dict[str, Any]]) -> Seen:
+    """The part of `found` that belongs to one of the dashboards, by title."""
+    owners = [name for name, dashboard in DASHBOARDS.items() for _ in shown(dashboard)]
+    return {each["title"]: each for owner, each in zip(owners, found, strict=True) if owner == uid}
 
 
 def _alert(account: str, since: float) -> Sample:
@@ -131,7 +146,7 @@ def address(link: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 @by_line()
 @pytest.mark.parametrize("uid", DASHBOARDS)
 def test_people_see_what_they_saw_before(past: Past, uid: str, line: str) -> None:
-    found = text(past.view(uid, line), START)
+    found = text(past.view(uid, line).values(), START)
     file = GOLDEN / f"{uid}.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         file.parent.mkdir(exist_ok=True)
@@ -180,20 +195,17 @@ def variables_of(uid: str) -> set[str]:
 
 
 @by_line()
-@pytest.mark.parametrize("uid", DASHBOARDS)
-def test_where_there_is_nothing_it_says_so(uid: str, line: str) -> None:
-    moment = Moment(START, START + WORST, CHOSEN[uid])
-    nothing = [
-        (panel, [{"result": []} for _ in panel["targets"]]) for panel in shown(DASHBOARDS[uid])
+def test_where_there_is_nothing_it_says_so(line: str) -> None:
+    every = [
+        Answered(panel, moment, [{"result": []} for _ in panel["targets"]])
+        for panel, moment in everything()
     ]
-    found = seen(line, moment, nothing)
-    for panel in shown(DASHBOARDS[uid]):
+    for (panel, _), found in zip(everything(), seen(line, every), strict=True):
         says = panel["fieldConfig"]["defaults"]["noValue"]
-        view = found[panel["title"]]
         if panel["type"] == "stat":
-            assert [value["text"] for value in view["values"]] == [says]
+            assert [value["text"] for value in found["values"]] == [says]
         else:
-            assert view["empty"] == says
+            assert found["empty"] == says
 
 
 # --- the overview ------------------------------------------------------------------------------
@@ -204,11 +216,7 @@ def test_a_server_that_cannot_be_reached_is_a_dark_red_row_with_two_links(
     past: Past, line: str
 ) -> None:
     found = past.view(OVERVIEW_UID, line)
-    (row,) = [
-        row
-        for row in rows(found, "Servers that need attention")
-        if row["Server ID"]["text"] == BROKEN
-    ]
+    (row,) = [row for row in rows(found, ATTENTION) if row["Server ID"]["text"] == BROKEN]
     assert cell(row["Why"]) == "Unreachable [dark-red]"
     assert row["Server"]["text"] == "Object store"
     assert row["Portals that lose it"]["text"] == "Data and analytics"
@@ -228,7 +236,7 @@ def test_the_servers_that_need_attention_are_those_of_which_the_api_says_so(
     attached = {server["id"]: server for portal in past.portals for server in portal["servers"]}
     failing = {name for name, server in attached.items() if server["status"] != "ready"}
     found = past.view(OVERVIEW_UID, line)
-    shown_ids = [row["Server ID"]["text"] for row in rows(found, "Servers that need attention")]
+    shown_ids = [row["Server ID"]["text"] for row in rows(found, ATTENTION)]
     assert len(set(shown_ids)) == len(shown_ids)
     assert failing == set(shown_ids) - {"notebooks"}
     assert found["Failing"]["values"][0]["text"] == str(
@@ -245,9 +253,6 @@ def test_the_most_urgent_come_first(past: Past, line: str) -> None:
     assert len(set(shown_now)) == len(states.HEALTH) - 1
 
 
-ATTENTION = "Servers that need attention"
-
-
 @by_line()
 def test_portals_without_tools_and_portals_that_are_gone_are_named(past: Past, line: str) -> None:
     found = past.view(OVERVIEW_UID, line)
@@ -258,9 +263,41 @@ def test_portals_without_tools_and_portals_that_are_gone_are_named(past: Past, l
     assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalExposesNoTools.md"
     (only,) = finance["Portal"]["links"]
     assert address(only)[1]["var-portal"] == "finance"
-    assert texts(found, "Gone in this time range", "Portal", "Last seen") == [
-        ("Sandbox", "a minute ago")
+    assert texts(found, GONE, "Portal", "Last seen") == [("Sandbox", "a minute ago")]
+    (gone,) = rows(found, GONE)
+    (runbook,) = gone["Portal"]["links"]
+    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalDisappeared.md"
+
+
+@by_line()
+def test_a_server_that_is_gone_with_its_portal_has_a_link_to_its_history(
+    tmp_path: Path, line: str
+) -> None:
+    before, after = 350, 370
+    clock = Clock()
+    written: list[str] = []
+    with Simulator(clock=clock, quota=None) as simulator:
+        moments = [START + before, START + after]
+        # The servers of the portals alone: what is in none is not listed.
+        found = told(simulator, clock, moments, collect_servers=False)
+        for moment, samples in zip(moments, found, strict=True):
+            written += lines(scrapes(samples, INSTANCES), moment)
+    moment = Moment(START + before, START + after, ALL)
+    (panel,) = [panel for panel in panels(DASHBOARDS[OVERVIEW_UID]) if panel["title"] == GONE]
+    prometheus = backfilled(tmp_path, written, lookback="5s")
+    try:
+        (table,) = seen(line, [answered(prometheus, panel, moment)])
+    finally:
+        prometheus.kill()
+    assert texts({GONE: table}, GONE, "Portal", "Server", "Last seen", "Account") == [
+        ("Sandbox", "–", "a few seconds ago", "Production"),
+        ("–", "Playground", "a few seconds ago", "Production"),
     ]
+    _, playground = rows({GONE: table}, GONE)
+    (link,) = playground["Server"]["links"]
+    path, query = address(link)
+    assert path == f"/d/{SERVER_UID}"
+    assert query["var-server"] == "playground"
 
 
 @by_line()

@@ -20,7 +20,7 @@ from mixin.dashboards.promql import (
     server_named,
     with_portals,
 )
-from mixin.dashboards.tables import Column, columns, grouped, link, runbook
+from mixin.dashboards.tables import Column, columns, grouped, link, runbook, value_of
 from mixin.thresholds import OVERVIEW_UID, SERVER_UID
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _why(thresholds: Thresholds, field: str, of: tuple[states.State, ...], width
         mappings=states.mappings(*of),
         colored=True,
         width=width,
-        link=runbook(thresholds, "alert"),
+        link=runbook(thresholds, value_of("alert")),
     )
 
 
@@ -123,7 +123,8 @@ def _gone(thresholds: Thresholds) -> table.Panel:
             "Gone in this time range",
             "Portals and servers that were there within the time range and are not listed now, "
             "although the account is. Their users lost them: ask who deleted or detached them, "
-            "and whether that was meant. A click on a server opens its history.",
+            "and whether that was meant. A click on a portal opens the runbook, on a server its "
+            "history.",
             "Nothing is gone",
         ),
         Look(width=12, height=7),
@@ -131,7 +132,7 @@ def _gone(thresholds: Thresholds) -> table.Panel:
     )
     return columns(
         panel.sort_by([TableSortByFieldState().display_name("Last seen").desc(True)]),
-        Column("portal_name", "Portal"),
+        Column("portal_name", "Portal", link=runbook(thresholds, "PortalDisappeared")),
         Column("server_name", "Server", link=("Open the server", detail)),
         Column("Value #A", "Last seen", unit="dateTimeFromNow", width=160),
         Column("account_name", "Account"),

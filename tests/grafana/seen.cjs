@@ -3,8 +3,8 @@
 //     node seen.cjs DIRECTORY < request.json > seen.json
 //
 // DIRECTORY holds node_modules with @grafana/data. The request has `now` and `range` (milliseconds),
-// `variables` (values by name) and `panels`, each with `panel` (as in the dashboard's JSON) and
-// `answers` (for each target the `data` of the answer of Prometheus' HTTP API).
+// `step` (seconds) and `panels`, each with `panel` (as in the dashboard's JSON), `variables` (values
+// by name) and `answers` (for each target the `data` of the answer of Prometheus' HTTP API).
 "use strict";
 
 const { readFileSync } = require("node:fs");
@@ -90,8 +90,8 @@ const asQuery = (name, value) =>
 
 // The template service of Grafana's application, as far as the dashboards use it; what it does not
 // know is an error here, where Grafana would leave it as it stands.
-function replaceVariables(text, scoped, format) {
-  return text.replace(/\$\{([^}]+)\}/g, (_, inside) => {
+const replacer = (variables) => (text, scoped, format) =>
+  text.replace(/\$\{([^}]+)\}/g, (_, inside) => {
     const [, field] = inside.match(/^__data\.fields\["([^"]+)"\]$/) ?? [];
     if (field !== undefined) {
       const { frame, rowIndex } = scoped.__dataContext.value;
@@ -105,12 +105,12 @@ function replaceVariables(text, scoped, format) {
       return `from=${request.range.from}&to=${request.range.to}`;
     }
     const [, name] = inside.match(/^(\w+):queryparam$/) ?? [];
-    if (name !== undefined && name in request.variables) {
-      return asQuery(name, request.variables[name]);
+    if (name !== undefined && name in variables) {
+      return asQuery(name, variables[name]);
     }
     throw new Error(`nobody knows the variable ${inside}`);
   });
-}
+
 grafana.locationUtil.initialize?.({
   config: { appSubUrl: "", appUrl: "http://grafana.test/" },
   getVariablesUrlParams: () => ({}),
@@ -260,7 +260,7 @@ function seenTable(panel, data) {
   };
 }
 
-function seenStat(panel, data) {
+function seenStat(panel, data, replaceVariables) {
   const { reduceOptions } = panel.options;
   const { fieldConfig } = panel;
   const values = grafana.getFieldDisplayValues({
@@ -322,6 +322,7 @@ function transformed(panel, data) {
 
 async function seen(one) {
   const { panel } = one;
+  const replaceVariables = replacer(one.variables);
   const raw = frames(one).map((frame) => grafana.toDataFrame(frame));
   const data = grafana.applyFieldOverrides({
     data: await transformed(panel, raw),
@@ -331,7 +332,7 @@ async function seen(one) {
     theme,
     timeZone: "utc",
   });
-  return { title: panel.title, type: panel.type, ...SEEN[panel.type](panel, data) };
+  return { title: panel.title, type: panel.type, ...SEEN[panel.type](panel, data, replaceVariables) };
 }
 
 Promise.all(request.panels.map(seen)).then(
