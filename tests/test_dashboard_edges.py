@@ -144,7 +144,8 @@ CASES: dict[str, tuple[Series, Expected]] = {
             "overview: Accounts not listed": 0,
             "overview: Servers that need attention": None,
             "overview: Portals that need attention": None,
-            "overview: Gone in this time range": None,
+            "overview: Portals gone": None,
+            "overview: Servers gone": None,
             "overview: Tools gained and lost": None,
             "exporter: Exporters down": 0,
         },
@@ -177,7 +178,7 @@ CASES: dict[str, tuple[Series, Expected]] = {
         GONE_SERVER,
         {
             "overview: Tools gained and lost": {LOST: -5},
-            "overview: Gone in this time range": {GONE: LAST_SEEN},
+            "overview: Servers gone": {GONE: LAST_SEEN},
         },
     ),
     "what was there in an account that cannot be listed any more": (
@@ -186,7 +187,7 @@ CASES: dict[str, tuple[Series, Expected]] = {
             f"cloudflare_mcp_up{{{ACCOUNT}}}": "1x6 0x4",
             f'cloudflare_mcp_portal_info{{{PORTAL}, portal_name="Eng"}}': "1x6 stale",
         },
-        {"overview: Gone in this time range": None},
+        {"overview: Portals gone": None, "overview: Servers gone": None},
     ),
     "a portal that is gone, and one that was renamed": (
         {
@@ -196,7 +197,7 @@ CASES: dict[str, tuple[Series, Expected]] = {
             f'cloudflare_mcp_portal_info{{{RENAMED}, portal_name="Old"}}': "1x6 stale",
             f'cloudflare_mcp_portal_info{{{RENAMED}, portal_name="New"}}': "_x6 1 1 1 1",
         },
-        {"overview: Gone in this time range": {GONE_PORTAL: 1000 * 6 * 60}},
+        {"overview: Portals gone": {GONE_PORTAL: 1000 * 6 * 60}},
     ),
     "portals without tools, without servers, and with nothing but trouble": (
         PORTALS_IN_TROUBLE,

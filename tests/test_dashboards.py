@@ -147,9 +147,7 @@ def test_why_something_needs_attention_is_a_link_to_its_runbook_where_that_opens
     assert links("https://wiki.example.com/mcp/") == {
         "Servers that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME.md",
         "Portals that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME.md",
-        "Gone in this time range": (
-            "https://wiki.example.com/mcp/CloudflareMCPPortalDisappeared.md"
-        ),
+        "Portals gone": ("https://wiki.example.com/mcp/CloudflareMCPPortalDisappeared.md"),
     }
 
 

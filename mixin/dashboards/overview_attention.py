@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 
 
 def row(thresholds: Thresholds) -> Row:
-    """Three tables."""
-    panels = (_servers(thresholds), _portals(thresholds), _gone(thresholds))
+    """Four tables."""
+    panels = (
+        _servers(thresholds),
+        _portals(thresholds),
+        _portals_gone(thresholds),
+        _servers_gone(thresholds),
+    )
     return Row("What needs attention", panels, collapsed=False)
 
 
@@ -90,7 +95,7 @@ def _servers(thresholds: Thresholds) -> table.Panel:
 
 
 def _portals(thresholds: Thresholds) -> table.Panel:
-    this = link(thresholds, OVERVIEW_UID, account="account_id", portal="Portal ID")
+    this = link(thresholds, OVERVIEW_UID, account="account_id", portal="portal_id")
     found = account_named(portal_named(health.portal_trouble_with_alert()))
     panel = grid(
         Text(
@@ -100,7 +105,7 @@ def _portals(thresholds: Thresholds) -> table.Panel:
             "portal's own settings, or none was ever synced. Why: a click opens the runbook.",
             "No portal needs attention",
         ),
-        Look(width=12, height=7),
+        Look(width=8, height=7),
         [query(found, ref="A", as_table=True)],
     )
     return columns(
@@ -108,35 +113,53 @@ def _portals(thresholds: Thresholds) -> table.Panel:
         _why(thresholds, "Value #A", states.PORTAL_TROUBLE, 150),
         Column("portal_name", "Portal", link=("Only this portal", this)),
         Column("account_name", "Account"),
-        Column("portal_id", "Portal ID"),
+        Column("portal_id", "portal_id", hidden=True),
         Column("account_id", "account_id", hidden=True),
         Column("alert", "alert", hidden=True),
     )
 
 
-def _gone(thresholds: Thresholds) -> table.Panel:
-    portals = last_seen(c.PORTAL_INFO, "portal_name")
-    servers = last_seen(c.SERVER_INFO, "server_name")
-    detail = link(thresholds, SERVER_UID, account="account_id", server="server_id")
+def _gone(text: Text, expr: str, *shown: Column) -> table.Panel:
     panel = grid(
-        Text(
-            "Gone in this time range",
-            "Portals and servers that were there within the time range and are not listed now, "
-            "although the account is. Their users lost them: ask who deleted or detached them, "
-            "and whether that was meant. A click on a portal opens the runbook, on a server its "
-            "history.",
-            "Nothing is gone",
-        ),
-        Look(width=12, height=7),
-        [query(f"1000 * ({account_named(f'{portals} or {servers}')})", ref="A", as_table=True)],
+        text,
+        Look(width=8, height=7),
+        [query(f"1000 * ({account_named(expr)})", ref="A", as_table=True)],
     )
     return columns(
         panel.sort_by([TableSortByFieldState().display_name("Last seen").desc(True)]),
-        Column("portal_name", "Portal", link=runbook(thresholds, "PortalDisappeared")),
-        Column("server_name", "Server", link=("Open the server", detail)),
-        Column("Value #A", "Last seen", unit="dateTimeFromNow", width=160),
+        *shown,
+        Column("Value #A", "Last seen", unit="dateTimeFromNow", width=150),
         Column("account_name", "Account"),
         Column("account_id", "account_id", hidden=True),
+    )
+
+
+def _portals_gone(thresholds: Thresholds) -> table.Panel:
+    return _gone(
+        Text(
+            "Portals gone",
+            "Portals that were there within the time range and are not listed now, although the "
+            "account is. Their users lost everything: ask who deleted them, and whether that was "
+            "meant. A click opens the runbook.",
+            "No portal is gone",
+        ),
+        last_seen(c.PORTAL_INFO, "portal_name"),
+        Column("portal_name", "Portal", link=runbook(thresholds, "PortalDisappeared")),
         Column("portal_id", "portal_id", hidden=True),
+    )
+
+
+def _servers_gone(thresholds: Thresholds) -> table.Panel:
+    detail = link(thresholds, SERVER_UID, account="account_id", server="server_id")
+    return _gone(
+        Text(
+            "Servers gone",
+            "Servers that were there within the time range and are not listed now, although the "
+            "account is. Their users lost the tools: ask who deleted or detached them, and "
+            "whether that was meant. A click opens the server's history.",
+            "No server is gone",
+        ),
+        last_seen(c.SERVER_INFO, "server_name"),
+        Column("server_name", "Server", link=("Open the server", detail)),
         Column("server_id", "server_id", hidden=True),
     )

@@ -40,7 +40,7 @@ def _all() -> tuple[stat.Panel, ...]:
         number(
             Text(
                 "Portals",
-                "Portals of the chosen accounts. It has no limit; those that are gone stand in the "
+                "Portals of the chosen accounts. It has no limit; those that are gone are in a "
                 "table below.",
             ),
             _look(),

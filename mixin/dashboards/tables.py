@@ -43,7 +43,7 @@ class Column(msgspec.Struct, frozen=True):
     link: tuple[str, str] | None = None
     colored: bool = False
     hidden: bool = False
-    missing: str = "–"
+    missing: str = "-"
 
 
 ALONE = {"Value #A": "Value"}
