@@ -28,6 +28,7 @@ OVERVIEW = "cloudflare-mcp-overview"
 SERVERS = 500
 PORTALS = 20
 EVERY, LENGTH = 60, 300
+MOMENTS = [START + second for second in range(0, LENGTH + 1, EVERY)]
 ONE = {"one:10180": START - 1000}
 ALL = {
     "datasource": "metrics",
@@ -36,14 +37,14 @@ ALL = {
 }
 
 
-def broken(samples: list[Sample], portals: int) -> Iterator[Sample]:
-    """The samples, with every server of so many portals in error, and all others well."""
+def broken(samples: list[Sample], portals: range) -> Iterator[Sample]:
+    """The samples, with every server of these portals in error, and all others well."""
     portal_of = {
         labels["server_id"]: labels["portal_id"]
         for name, labels, _ in samples
         if name == c.PORTAL_SERVER_INFO.name
     }
-    bad = set(sorted(set(portal_of.values()))[:portals])
+    bad = set(sorted(set(portal_of.values()))[portals.start : portals.stop])
     for name, labels, value in samples:
         if name in {c.SERVER_ERROR_INFO.name, c.SERVER_RETRYABLE.name}:
             continue
@@ -56,22 +57,25 @@ def broken(samples: list[Sample], portals: int) -> Iterator[Sample]:
 
 
 class Fleet:
-    """Prometheus servers by how many portals have nothing but broken servers."""
+    """Prometheus servers by which portals have nothing but broken servers, and when."""
 
     def __init__(self, home: Path, samples: list[Sample], cleanup: ExitStack) -> None:
         self.home = home
         self.samples = samples
         self.cleanup = cleanup
-        self.prometheus: dict[int, Prometheus] = {}
+        self.prometheus: dict[tuple[range, ...], Prometheus] = {}
 
-    def with_broken(self, portals: int) -> Prometheus:
-        """A Prometheus that saw them broken all the time."""
+    def with_broken(self, number: int) -> Prometheus:
+        """A Prometheus that saw so many portals broken all the time."""
+        return self.with_broken_by_turns(*[range(number)] * len(MOMENTS))
+
+    def with_broken_by_turns(self, *portals: range) -> Prometheus:
+        """A Prometheus that saw these portals broken at each of its scrapes."""
         if portals not in self.prometheus:
             written: list[str] = []
-            samples = list(broken(self.samples, portals))
-            for second in range(0, LENGTH + 1, EVERY):
-                written += lines(scrapes(samples, ONE), START + second)
-            home = self.home / str(portals)
+            for moment, those in zip(MOMENTS, portals, strict=True):
+                written += lines(scrapes(list(broken(self.samples, those)), ONE), moment)
+            home = self.home / str(len(self.prometheus))
             home.mkdir()
             self.prometheus[portals] = backfilled(home, written, lookback=f"{EVERY}s")
             self.cleanup.callback(self.prometheus[portals].kill)
@@ -135,6 +139,14 @@ def at_end(prometheus: Prometheus, expression: str) -> list[tuple[dict[str, str]
     """Labels and values at the end of the time range."""
     found = prometheus.api("query", query=expression, time=f"{START + LENGTH}")["result"]
     return [(series["metric"], float(series["value"][1])) for series in found]
+
+
+def test_a_timeline_has_the_servers_that_failed_for_the_longest(large: Fleet) -> None:
+    # 50 servers fail in the first two minutes, then 50 others in the four minutes after.
+    prometheus = large.with_broken_by_turns(*[range(2)] * 2, *[range(2, 4)] * 4)
+    found = answers(prometheus, panel_of_overview("Servers that failed"))
+    assert len(found) == LINES
+    assert {series["values"][0][0] for series in found} == {START + 2 * EVERY}
 
 
 @pytest.mark.parametrize("portals", [0, 1, PORTALS])

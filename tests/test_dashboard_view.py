@@ -33,6 +33,8 @@ from simulated import START, Clock, listed
 GOLDEN = Path(__file__).parent / "golden" / "dashboards"
 WORST = 400
 """Seconds into the story."""
+OUTAGE = 310
+"""When nothing in one of the portals works."""
 EVERY = 10
 
 RUNBOOKS = "https://runbooks.example.com"
@@ -246,6 +248,32 @@ def test_the_servers_that_need_attention_are_those_of_which_the_api_says_so(
         sum(server["status"] in {"error", "stale"} for server in attached.values())
     )
     assert found["Failing"]["values"][0]["color"] == "red"
+
+
+@by_line()
+def test_a_server_in_three_portals_is_one_row_and_a_portal_of_broken_servers_is_red(
+    past: Past, line: str
+) -> None:
+    titles = (ATTENTION, "Portals that need attention")
+    moment = Moment(START, START + OUTAGE, ALL)
+    asked = [
+        answered(past.prometheus, panel, moment)
+        for panel in panels(DASHBOARDS[OVERVIEW_UID])
+        if panel["title"] in titles
+    ]
+    found = {each["title"]: each for each in seen(line, asked)}
+    (wiki,) = [row for row in rows(found, ATTENTION) if row["Server ID"]["text"] == "wiki"]
+    assert cell(wiki["Why"]) == "Unreachable [dark-red]"
+    assert wiki["Last successful sync"]["text"] == "8 minutes ago"
+    assert sorted(wiki["Portals that lose it"]["text"].split(",")) == [
+        "Customer support",
+        "Engineering",
+        "Partners",
+    ]
+    assert texts(found, titles[1], "Why", "Portal") == [
+        ("No server works [red]", "Customer support"),
+        ("Shows no tools [orange]", "Finance"),
+    ]
 
 
 @by_line()
