@@ -265,7 +265,7 @@ def test_a_server_in_three_portals_is_one_row_and_a_portal_of_broken_servers_is_
     (wiki,) = [row for row in rows(found, ATTENTION) if row["Server ID"]["text"] == "wiki"]
     assert cell(wiki["Why"]) == "Unreachable [dark-red]"
     assert wiki["Last successful sync"]["text"] == "8 minutes ago"
-    assert sorted(wiki["Portals that lose it"]["text"].split(",")) == [
+    assert sorted(wiki["Portals that lose it"]["text"].split(", ")) == [
         "Customer support",
         "Engineering",
         "Partners",
