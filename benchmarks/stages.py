@@ -36,7 +36,7 @@ from exporter.malloc import return_large_blocks
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.scrape_result import Scrape
+from exporter.scrape_result import ListingResult
 from exporter.web.routes import GZIP_LEVEL
 
 RECEIVE, DECODE, READ, MERGE, RENDER, COMPRESS = STAGES = (
@@ -95,7 +95,7 @@ def _scrape(fetcher: Fetcher, auth: HeaderAuth, url: str, count: int) -> dict[st
             read.append(decode_portals(body))
     watch.seconds[READ] -= watch.seconds[DECODE]
     with watch(MERGE):
-        scrape = Scrape("0" * 32, "example", 1.0, time.time(), inventory=build(read))
+        scrape = ListingResult("0" * 32, "example", 1.0, time.time(), inventory=build(read))
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     with watch(RENDER):
         made = render(families([scrape], time.time()), (), Format.TEXT)

@@ -1,4 +1,4 @@
-"""Settings of the process's memory, for a program that briefly reads much and keeps little.
+"""Allocator settings for a program that briefly reads much and keeps little.
 
 A page of the API can be 30 MB and lives for a tenth of a second. glibc raises, by itself, the size
 from which a block is returned to the system at once, up to 32 MB, and keeps an arena for each

@@ -1,4 +1,4 @@
-"""What one scrape knows of one account: the value between the collector and the exposition."""
+"""The result of listing one account: the value between the collector and the exposition."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from exporter.errors import ListingError
 from exporter.model import Inventory
 
 
-class Scrape(msgspec.Struct, frozen=True):
-    """The outcome of one listing.
+class ListingResult(msgspec.Struct, frozen=True):
+    """The result of one listing.
 
     Attributes:
         account_id: of the account.
         account_name: its configured name, or its id.
         duration: seconds that the listing took.
         ended: Unix time at which it ended.
-        inventory: the account; None where it could not be listed whole.
-        failure: why not; None where it could.
-        last_success: Unix time at which the last whole listing ended, this one included.
-        ratelimit_remaining: what the API last said of the quota that is left.
+        inventory: the account; None if the listing failed.
+        failure: why the listing failed; None if it did not.
+        last_success: Unix time at which the last complete listing ended, including this one.
+        ratelimit_remaining: the remaining quota that the API last reported.
     """
 
     account_id: str
@@ -32,17 +32,17 @@ class Scrape(msgspec.Struct, frozen=True):
     ratelimit_remaining: float | None = None
 
 
-class Observed(msgspec.Struct, frozen=True):
-    """What is known of an account without asking the API.
+class AccountState(msgspec.Struct, frozen=True):
+    """What is known about an account without asking the API.
 
     Attributes:
         account_id: of the account.
         account_name: its configured name, or its id.
-        latest: the outcome of the last listing that is done; None before the first.
-        whole: the last whole listing, which may be an earlier one; None before the first.
+        latest: the result of the last finished listing; None before the first.
+        whole: the last complete listing, possibly an earlier one; None before the first.
     """
 
     account_id: str
     account_name: str
-    latest: Scrape | None = None
-    whole: Scrape | None = None
+    latest: ListingResult | None = None
+    whole: ListingResult | None = None

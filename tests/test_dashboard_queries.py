@@ -78,7 +78,7 @@ EMPTY = {
 """Expressions that give nothing here, each with its reason."""
 
 
-class Story:
+class Replay:
     """A clock that plays the simulated story fast: to its worst moment, and on when it is told."""
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     for name, text in alerts.render(_short()).items():
         (home / name).write_text(text)
     with ExitStack() as cleanup:
-        story = Story()
+        story = Replay()
         simulator = cleanup.enter_context(Simulator(clock=story))
         exporters = []
         for name in ("first", "second"):

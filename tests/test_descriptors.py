@@ -160,9 +160,9 @@ def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
 def test_no_more_is_shared_out_than_there_is(limit: int) -> None:
     shares = share_out(limit)
     # A request has its socket twice, so that it can be interrupted.
-    total = shares.connections + shares.backlog + 2 * shares.requests + shares.kept
+    total = shares.connections + shares.backlog + 2 * shares.requests + shares.idle
     assert total + RESERVE <= limit
-    assert min(shares.connections, shares.backlog, shares.requests, shares.kept) > 0
+    assert min(shares.connections, shares.backlog, shares.requests, shares.idle) > 0
 
 
 # --- slow readers ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.metrics.samples import line
 from exporter.model import Inventory
-from exporter.scrape_result import Scrape
+from exporter.scrape_result import ListingResult
 from rawserver import RawServer, answer, sends
 from realparts import require
 from watching import Samples, accounts_for, samples, scrape, value
@@ -228,7 +228,7 @@ def good_portal(number: int, servers: list[Any]) -> dict[str, Any]:
 
 def expose(inventory: Inventory, form: Format = Format.TEXT) -> bytes:
     """What is exposed of the account, without what the exporter says of itself."""
-    listed = Scrape(
+    listed = ListingResult(
         account_id="0" * 32,
         account_name='Account "1"\\',
         duration=0.5,

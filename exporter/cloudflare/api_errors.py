@@ -1,7 +1,7 @@
-"""What an answer of the API means when it is not a listing: by error code first, then by status.
+"""Maps an API response that is not a listing to a reason: by error code first, then by HTTP status.
 
-The API wraps refused credentials in a 400 as readily as in a 403, and says ``success: false``
-in a 200, so the status alone does not tell.
+The API reports rejected credentials with 400 as well as 403, and may send ``success: false`` with
+status 200, so the status alone is not enough.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import whole
+from exporter.cloudflare.bounds import as_integer
 from exporter.cloudflare.convert import plain
-from exporter.cloudflare.json_repair import Body, Unrepairable, repaired
+from exporter.cloudflare.json_repair import Body, UnrepairableError, repaired
 from exporter.cloudflare.schema import ApiMessage, ApiMessages, Envelope
-from exporter.cloudflare.texts import Strike, presentable
+from exporter.cloudflare.texts import Redact, safe_text
 from exporter.errors import ListingError, Reason
 
 REASON_BY_CODE: dict[int, Reason] = {
@@ -46,7 +46,7 @@ HINT_BY_CODE: dict[int, str] = {
         "check that the token is active and has the permission 'MCP Portals Read' on this account"
     ),
 }
-"""What is more precise than the hint of the reason."""
+"""Hints that are more specific than the hint of the reason."""
 
 REASON_BY_STATUS: dict[int, Reason] = {
     HTTPStatus.OK: Reason.API_ERROR,
@@ -65,18 +65,18 @@ REASON_BY_STATUS_CLASS: dict[int, Reason] = {
 
 LONGEST_TEXT = 200
 LONGEST_CODE = 10
-"""Digits of an error code that comes as a text."""
+"""Maximum digits of an error code that is sent as a string."""
 
 LONGEST_MESSAGE = 64 * 1024
-"""Bytes of a message that is shown at all."""
+"""Maximum bytes of a message to show."""
 
-LARGEST_REPAIRED = 1 << 20
-"""Bytes of an error's body of which faulty characters are repaired."""
+MAX_REPAIRED = 1 << 20
+"""Maximum bytes of an error body in which invalid characters are repaired."""
 
-LONGEST_PAUSE = 15 * 60.0
-"""Seconds: three times what the API's own limit lasts; more is a mistake of whoever said it."""
+MAX_RETRY_AFTER = 15 * 60.0
+"""Seconds: three times the API's rate limit window. A longer Retry-After is a mistake."""
 
-MAY_NAME_A_PAUSE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+MAY_HAVE_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
@@ -86,28 +86,28 @@ _MESSAGE = msgspec.json.Decoder(ApiMessage)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def failure(status: int, headers: Mapping[str, str], body: Body, strike: Strike) -> ListingError:
-    """The error that an answer stands for.
+def failure(status: int, headers: Mapping[str, str], body: Body, redact: Redact) -> ListingError:
+    """The error that a response means.
 
     ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
-    own envelope. A proxy or a captive portal speaks for nobody's quota.
+    own envelope. A proxy or a captive portal knows nothing about the API's quota.
 
     Args:
         status: the HTTP status; 200 with ``success: false`` is an error too.
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
-        strike: takes the credentials out of a text, which the API may repeat.
+        redact: removes the credentials from a text; the API may echo them.
     """
     envelope = _envelope(body)
     messages = [] if envelope is None else _messages(envelope)
     codes = [code for code in map(_code, messages) if code is not None]
     retry_after = None
-    if envelope is not None and status in MAY_NAME_A_PAUSE:
+    if envelope is not None and status in MAY_HAVE_RETRY_AFTER:
         retry_after = parse_retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
     reason = _reason(status, codes)
     return ListingError(
         reason,
-        _describe(status, headers, messages, strike),
+        _describe(status, headers, messages, redact),
         hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), None),
         transient=reason is Reason.UPSTREAM_5XX and retry_after is None,
         retry_after=retry_after,
@@ -123,12 +123,10 @@ def _reason(status: int, codes: list[int]) -> Reason:
 
 
 def _envelope(body: Body) -> Envelope | None:
-    """None where the body is not the API's own."""
+    """None if the body is not the API's."""
     try:
-        return _ENVELOPE.decode(
-            repaired(body, lambda: None) if len(body) <= LARGEST_REPAIRED else body
-        )
-    except (*UNREADABLE, Unrepairable):
+        return _ENVELOPE.decode(repaired(body, lambda: None) if len(body) <= MAX_REPAIRED else body)
+    except (*UNREADABLE, UnrepairableError):
         return None
 
 
@@ -144,21 +142,21 @@ def _code(message: ApiMessage) -> int | None:
     code = plain(message.code)
     if isinstance(code, str) and code.isdecimal() and len(code) <= LONGEST_CODE:
         code = int(code)
-    return whole(code)
+    return as_integer(code)
 
 
 def _describe(
-    status: int, headers: Mapping[str, str], messages: list[ApiMessage], strike: Strike
+    status: int, headers: Mapping[str, str], messages: list[ApiMessage], redact: Redact
 ) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return f"the API answered HTTP {status}, a redirect; redirects are never followed"
     texts = "; ".join(
-        f"{_code(message) or 'no code'}: {presentable(_text(message), strike, LONGEST_TEXT)}"
+        f"{_code(message) or 'no code'}: {safe_text(_text(message), redact, LONGEST_TEXT)}"
         for message in messages[:3]
     )
     if texts:
         return f"the API answered HTTP {status}: {texts}"
-    kind = presentable(headers.get("Content-Type", "") or "no content type", strike, 60)
+    kind = safe_text(headers.get("Content-Type", "") or "no content type", redact, 60)
     return f"the API answered HTTP {status} without an error of its own ({kind})"
 
 
@@ -173,9 +171,9 @@ def _text(message: ApiMessage) -> str:
 
 
 def parse_retry_after(value: str, date: str) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header, `LONGEST_PAUSE` at most.
+    """Seconds to wait by a ``Retry-After`` header, `MAX_RETRY_AFTER` at most.
 
-    None where it is unusable: neither a number nor a date, or one that leaves no time to wait.
+    None if it is unusable: neither a number nor a date, or a date in the past.
 
     Args:
         value: a number of seconds, or an HTTP date.
@@ -189,7 +187,7 @@ def parse_retry_after(value: str, date: str) -> float | None:
         if until is None or now is None:
             return None
         seconds = (until - now).total_seconds()
-    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None
+    return min(seconds, MAX_RETRY_AFTER) if seconds > 0 else None
 
 
 def _http_date(text: str) -> datetime | None:

@@ -1,7 +1,7 @@
-"""When to back off: for as long as the API asked, and longer each time it refuses.
+"""Back-off: as long as the API asks for, and longer after each rejection.
 
-Past its limit the API blocks every request of the user, the dashboard's too, so an exporter that
-goes on asking locks its own operators out.
+Above its rate limit the API blocks every request of the user, including the dashboard's, so an
+exporter that keeps asking locks out its own operators.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Callable, Hashable
 
 from exporter.errors import ListingError, Reason
 
-FIRST_PAUSE = 30.0
-LONGEST_PAUSE = 300.0
-"""Growing pauses, in seconds: one scrape interval or two at first, the API's own window at last."""
+FIRST_BACKOFF = 30.0
+MAX_BACKOFF = 300.0
+"""Growing back-off, in seconds: one or two scrape intervals at first, the API's window at most."""
 
 GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
 
 
 class SharedLimits:
-    """Until when to back off with credentials that many accounts may share. Thread-safe.
+    """End of the back-off for credentials that several accounts may share. Thread-safe.
 
-    The quota is the user's: what one account is told holds for all that ask with the same token.
+    The quota belongs to the user: a limit on one account holds for all with the same token.
     """
 
     def __init__(self) -> None:
@@ -31,26 +31,26 @@ class SharedLimits:
         self._until: dict[Hashable, float] = {}
 
     def note(self, credentials: Hashable, until: float) -> None:
-        """Send nothing with them until then (monotonic seconds)."""
+        """Send no requests with these credentials until then (monotonic seconds)."""
         with self._lock:
             self._until[credentials] = max(until, self._until.get(credentials, 0.0))
 
     def until(self, credentials: Hashable, now: float) -> float:
-        """Until when; 0 where there is no limit. Forgets what is over."""
+        """End of the limit; 0 if there is none. Removes expired limits."""
         with self._lock:
             self._until = {key: until for key, until in self._until.items() if until > now}
             return self._until.get(credentials, 0.0)
 
 
-class Pause:
-    """Remembers across listings of one account until when to back off. Thread-safe.
+class Backoff:
+    """Back-off of one account, kept between listings. Thread-safe.
 
-    A pause without a time that the API named is twice as long as the one before, unless that
-    ended long ago. Only time makes it short again: after a pause some requests succeed in any
-    case, as the list of portals may while that of servers is refused each time.
+    Without a Retry-After each back-off is twice as long as the previous one, unless that ended long
+    ago. Only time resets it: some requests succeed after a back-off in any case, as the list of
+    portals may while the list of servers is rejected each time.
 
     Args:
-        shared: with the accounts that may have the same credentials.
+        shared: limits shared with other accounts that may use the same credentials.
         clock: monotonic seconds.
     """
 
@@ -63,17 +63,17 @@ class Pause:
         self._clock = clock
         self._lock = threading.Lock()
         self._until = dict.fromkeys(GROWING, -math.inf)
-        self._next = dict.fromkeys(GROWING, FIRST_PAUSE)
+        self._next = dict.fromkeys(GROWING, FIRST_BACKOFF)
         self._refused: Hashable = None
 
     def check(self, credentials: Hashable) -> None:
-        """Do nothing, unless it is time to back off.
+        """Raise if it is time to back off.
 
-        Other credentials than those refused are tried at once, but not before a time that the API
-        named: its quota is the user's, whatever the token.
+        Credentials that differ from the rejected ones are tried at once, but not before the end of
+        a Retry-After: the quota belongs to the user, whatever the token.
 
         Raises:
-            ListingError: with the reason of the pause, and its rest in seconds.
+            ListingError: with the reason of the back-off and its remaining seconds.
         """
         with self._lock:
             if credentials != self._refused:
@@ -89,7 +89,7 @@ class Pause:
                 raise ListingError(reason, text)
 
     def note(self, failure: ListingError, credentials: Hashable) -> None:
-        """Begin or lengthen a pause, where this failure asks for one."""
+        """Start or extend the back-off if this failure requires it."""
         with self._lock:
             now = self._clock()
             seconds = self._seconds(failure, now)
@@ -103,7 +103,7 @@ class Pause:
                 self._shared.note(credentials, self._until[reason])
 
     def _forget(self, reason: Reason) -> None:
-        self._until[reason], self._next[reason] = -math.inf, FIRST_PAUSE
+        self._until[reason], self._next[reason] = -math.inf, FIRST_BACKOFF
 
     def _seconds(self, failure: ListingError, now: float) -> float | None:
         if failure.retry_after is not None:
@@ -112,9 +112,9 @@ class Pause:
         if reason not in GROWING:
             return None
         if now < self._until[reason]:
-            return None  # it was sent before the pause began, and says nothing new
-        if now > self._until[reason] + LONGEST_PAUSE:
-            self._next[reason] = FIRST_PAUSE
+            return None  # sent before the back-off began, so it says nothing new
+        if now > self._until[reason] + MAX_BACKOFF:
+            self._next[reason] = FIRST_BACKOFF
         seconds = self._next[reason]
-        self._next[reason] = min(seconds * 2, LONGEST_PAUSE)
+        self._next[reason] = min(seconds * 2, MAX_BACKOFF)
         return seconds

@@ -3,10 +3,10 @@
 urllib3 is asked for three things that `requests` has no setting for:
 
 - **Interruption.** A timeout of `requests` counts from the last byte, so a server that sends its
-  header, its TLS handshake or its body one byte a second is never too late. Shutting the socket
+  header, its TLS handshake or its body one byte per second never times out. Shutting the socket
   down from another thread ends any of these at once. The socket is reached through a second
   descriptor, which lives as long as a request, since Python's TLS takes the first one over.
-- **Addresses.** A name may have several, of which the first leads nowhere. The next one is tried
+- **Addresses.** A name may have several, and the first may be unreachable. The next one is tried
   in parallel after a quarter of a second (RFC 8305, "Happy Eyeballs").
 - **Interim answers.** A server may send any number of 1xx answers ahead of the final one
   (RFC 9110, section 15.2); the standard library passes over 100 alone.
@@ -32,15 +32,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 NEXT_ADDRESS_DELAY = 0.25
 """Seconds before the next address of a name is tried in parallel (RFC 8305, section 5)."""
 
-MOST_INTERIM = 16
-"""1xx answers that are passed over; a server that sends more will not send a final one."""
+MAX_INTERIM = 16
+"""Maximum 1xx responses to skip; a server that sends more is not going to send a final one."""
 
 _Address = tuple[int, int, int, tuple[Any, ...]]
 """Family, type, protocol and socket address, from ``getaddrinfo``."""
 
 
 class InFlight:
-    """The sockets of a request under way, for another thread to shut down."""
+    """The sockets of a request in flight, for another thread to shut down."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -48,7 +48,7 @@ class InFlight:
         self.interrupted = False
 
     def add(self, connected: socket.socket) -> None:
-        """Called by the requesting thread as soon as it uses a socket."""
+        """Called by the requesting thread when it starts using a socket."""
         handle = socket.socket(fileno=os.dup(connected.fileno()))
         with self._lock:
             self._handles.append(handle)
@@ -68,7 +68,7 @@ class InFlight:
         with self._lock:
             self.interrupted = True
             for handle in self._handles:
-                with suppress(OSError):  # not connected any more, which is as good
+                with suppress(OSError):  # no longer connected, which is just as good
                     handle.shutdown(socket.SHUT_RDWR)
 
 
@@ -92,10 +92,10 @@ class InterruptibleAdapter(HTTPAdapter):
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """The first answer that is not an interim one."""
+    """The first response that is not an interim one."""
 
     def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(MOST_INTERIM):
+        for _ in range(MAX_INTERIM):
             status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # untyped
             code = status[1]
             if code // 100 != 1 or code in {
@@ -151,7 +151,7 @@ def _pool_classes(reports_to: InFlight) -> dict[str, type[HTTPConnectionPool]]:
 
 
 def connect(host: str, port: int, timeout: float, in_flight: InFlight) -> socket.socket:
-    """A connected socket: the first of the name's addresses that answers.
+    """A connected socket: the first of the name's addresses that accepts the connection.
 
     Raises:
         OSError: none did (`socket.gaierror`: there are none; `TimeoutError`: none in time).
@@ -167,14 +167,14 @@ def connect(host: str, port: int, timeout: float, in_flight: InFlight) -> socket
 
 
 def _interleaved(addresses: list[_Address]) -> list[_Address]:
-    """The same, with the families in turn, so that a family without a route costs one delay."""
+    """The same addresses with families alternating, so that a missing route costs one delay."""
     first = [one for one in addresses if one[0] == addresses[0][0]]
     others = [one for one in addresses if one[0] != addresses[0][0]]
     return [one for one in chain(*zip_longest(first, others)) if one is not None]
 
 
 class _Race:
-    """Connection attempts side by side, each begun when those before it are slow or have failed."""
+    """Parallel connection attempts, each started when the previous ones are slow or have failed."""
 
     def __init__(self, addresses: list[_Address]) -> None:
         self._addresses = addresses
@@ -199,7 +199,7 @@ class _Race:
         raise TimeoutError("timed out")
 
     def close(self) -> None:
-        """Give up all attempts that are left."""
+        """Cancel the remaining attempts."""
         for key in list(self._running.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]  # see _start
         self._running.close()

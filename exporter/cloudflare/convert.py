@@ -1,4 +1,4 @@
-"""From the API's records to the account's values: one record in, one value out, no I/O."""
+"""Converts API records to the values of `exporter.model`: one record in, one value out, no I/O."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import LONGEST_LABEL, cut, whole
+from exporter.cloudflare.bounds import LONGEST_LABEL, as_integer, truncate
 from exporter.cloudflare.schema import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     Capability,
     ErrorDetails,
     Override,
@@ -30,7 +30,7 @@ from exporter.model import (
 )
 
 LONGEST_ID = 256
-"""Characters of an id; the API allows 32."""
+"""Maximum characters of an id; the API allows 32."""
 
 SUSPECT = re.compile(r"[@?#\\]")
 """Without one of these a URL has no user info, query or fragment."""
@@ -42,11 +42,11 @@ INNER_AT = re.compile(r"[^/]@")
 NULL = Raw(b"null")
 UNSAID = ErrorClass("unknown", "unknown", "", "")
 
-LARGEST_DETAILS = 64 * 1024
-"""Bytes of ``error_details`` whose members are looked at; more are an error in any case."""
+MAX_DETAILS = 64 * 1024
+"""Maximum bytes of ``error_details`` whose members are read; anything larger is an error anyway."""
 
 LONGEST_SCALAR = 400
-"""Bytes of a number, or of an error code that is a text."""
+"""Maximum bytes of a number, or of an error code that is a string."""
 
 _DETAILS = msgspec.json.Decoder(ErrorDetails)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -59,8 +59,8 @@ UNPRINTABLE = {
 }
 
 
-class ReadServer(msgspec.Struct, frozen=True, gc=False):
-    """A server as one record shows it, with what the portal around it says of it."""
+class ParsedServer(msgspec.Struct, frozen=True, gc=False):
+    """A server as one record shows it, with the portal's settings for it."""
 
     server: Server
     default_disabled: bool | None = None
@@ -69,8 +69,8 @@ class ReadServer(msgspec.Struct, frozen=True, gc=False):
     prompts: Exposure | None = None
 
 
-class Unusable(ValueError):  # noqa: N818 - a finding about a record, told to people as such
-    """A record has no usable id, or is of a size that no real one has."""
+class UnusableRecordError(ValueError):
+    """A record has no usable id, or is larger than any real one."""
 
 
 def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
@@ -78,16 +78,16 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 
     Args:
         record: as decoded.
-        notes: takes a line for each value that is not understood.
+        notes: receives a line for each unknown value.
 
     Raises:
-        Unusable: it has no id, or none of a sensible length.
+        Unusable: it has no id, or one that is too long.
     """
     identity = _identified(record.id)
     code_mode = _member(record.code_mode, CODE_MODES, "portal code_mode", notes)
     return Portal(
         id=identity,
-        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        name=truncate(printable(record.name or ""), LONGEST_LABEL),
         hostname=_address(record.hostname or ""),
         code_mode=code_mode,
         code_mode_allowed=_code_mode_allowed(code_mode, record.allow_code_mode),
@@ -98,11 +98,13 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 
 
 def _identified(identity: str | None) -> str:
-    """A long id is refused and not cut: what is left of two might be the same."""
+    """A long id is rejected, not truncated: two truncated ids might be equal."""
     if not identity:
-        raise Unusable("it has no id")
+        raise UnusableRecordError("it has no id")
     if len(identity) > LONGEST_ID:
-        raise Unusable(f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken")
+        raise UnusableRecordError(
+            f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken"
+        )
     return printable(identity)
 
 
@@ -112,18 +114,18 @@ def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None
     return code_mode != "off" and allow is not False
 
 
-def read_server(record: ServerRecord, notes: set[str]) -> ReadServer:
-    """The server, and what is shown of it where this record stands.
+def read_server(record: ServerRecord, notes: set[str]) -> ParsedServer:
+    """The server, and how much of it this record's portal exposes.
 
     Args:
         record: as decoded.
-        notes: takes a line for each value that is not understood.
+        notes: receives a line for each unknown value.
 
     Raises:
-        Unusable: it has no usable id, or far too many tools, prompts or overrides.
+        Unusable: it has no usable id, or too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
-    return ReadServer(
+    return ParsedServer(
         server=_server(record, notes),
         default_disabled=record.default_disabled,
         on_behalf=record.on_behalf,
@@ -138,7 +140,7 @@ def _server(record: ServerRecord, notes: set[str]) -> Server:
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
     return Server(
         id=identity,
-        name=cut(printable(record.name or ""), LONGEST_LABEL),
+        name=truncate(printable(record.name or ""), LONGEST_LABEL),
         hostname=_address(record.hostname or ""),
         auth_type=auth_type or OTHER,
         status=_member(record.status, STATUSES, "server status", notes),
@@ -171,7 +173,7 @@ def _authentication_status(record: ServerRecord, notes: set[str]) -> str | None:
 
 
 def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str]) -> str | None:
-    """The value where it belongs to its closed set, `OTHER` where it does not."""
+    """The value if it is in its closed set, else `OTHER`."""
     if not value:
         return None
     if value in known:
@@ -184,7 +186,7 @@ def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str
 
 
 def _error_class(raw: Raw) -> ErrorClass | None:
-    """What the details say of the error; None where there is none in them.
+    """The error that the details describe; None if they describe none.
 
     Any member that is not null is an error, and so are details that are not an object.
     """
@@ -192,7 +194,7 @@ def _error_class(raw: Raw) -> ErrorClass | None:
         return None
     try:
         details = _DETAILS.decode(raw)
-        said = len(raw) > LARGEST_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
+        said = len(raw) > MAX_DETAILS or any(v != NULL for v in _MEMBERS.decode(raw).values())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return UNSAID
     if not said:
@@ -206,7 +208,7 @@ def _error_class(raw: Raw) -> ErrorClass | None:
 
 
 def plain(raw: Raw) -> bool | float | str | None:
-    """A number, a truth value or a text; None for anything else, or what is absurdly long."""
+    """A number, boolean or string; None for anything else or anything too long."""
     if not raw or len(raw) > LONGEST_SCALAR:
         return None
     try:
@@ -223,8 +225,8 @@ def _three_valued(value: object) -> str:
 
 
 def _whole(value: object) -> str:
-    """A JSON number as a whole one (``401`` and ``401.0`` are the same), else empty."""
-    number = whole(value)
+    """A JSON number as an integer (``401`` and ``401.0`` are equal), else empty."""
+    number = as_integer(value)
     return "" if number is None else str(number)
 
 
@@ -234,15 +236,15 @@ def _whole(value: object) -> str:
 def _exposure(
     offered: list[Capability] | None, overrides: list[Override] | None, *, hidden: bool
 ) -> Exposure | None:
-    """How many of ``offered`` a portal shows, given whether it hides all by default."""
+    """How many of ``offered`` a portal exposes, given whether it hides all by default."""
     if offered is None:
         return None
-    if len(offered) > MOST_ENTRIES:
-        raise Unusable(f"it has more than {MOST_ENTRIES} tools or prompts")
+    if len(offered) > MAX_ENTRIES:
+        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} tools or prompts")
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
-    if len(overrides) > MOST_ENTRIES:
-        raise Unusable(f"it has more than {MOST_ENTRIES} overrides")
+    if len(overrides) > MAX_ENTRIES:
+        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}
@@ -257,8 +259,8 @@ def _exposure(
 def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
     """Unix seconds of an RFC 3339 time, or of the API's zoneless form, which is UTC.
 
-    The year 1 is how some services write "never". A text that is no time counts as not
-    reported, and is noted: losing the whole record for it would hide the server.
+    Some services write the year 1 for "never". A string that is not a time counts as not reported
+    and is noted: skipping the whole record would hide the server.
     """
     if not text:
         return None
@@ -273,11 +275,11 @@ def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
 
 
 def printable(text: str) -> str:
-    """The text without characters that end a line or a file for some reader of the exposition.
+    """The text without characters that some reader takes as the end of a line or of the file.
 
-    Control characters become their pictures, other line ends the replacement character; the line
-    feed stays, since the format has an escape for it. Done before anything is told apart by id,
-    so that two ids which would look alike are one.
+    Control characters become their Unicode pictures, other line ends the replacement character; the
+    line feed stays, since the format has an escape for it. Done before ids are compared, so that
+    two ids which would look the same are the same.
     """
     return text if text.isprintable() else text.translate(UNPRINTABLE)
 
@@ -285,8 +287,8 @@ def printable(text: str) -> str:
 def bare_hostname(url: str) -> str:
     """Scheme, host, port and path of a URL or of a bare host name.
 
-    User info, query and fragment are where people put keys, so they are dropped; where the
-    authority cannot be told apart from them, too much is dropped rather than too little.
+    User info, query and fragment may hold keys, so they are dropped; if the authority cannot be
+    separated from them, too much is dropped rather than too little.
     """
     if not SUSPECT.search(url):
         return url.strip()
@@ -305,11 +307,11 @@ def bare_hostname(url: str) -> str:
 
 
 def _address(url: str) -> str:
-    """Cut last: half of a URL may not show any more that it holds a password."""
-    return cut(bare_hostname(printable(url)), LONGEST_LABEL)
+    """Truncated last: it is hard to tell whether half of a URL holds a password."""
+    return truncate(bare_hostname(printable(url)), LONGEST_LABEL)
 
 
 def _ends_inside_user_info(authority: str) -> bool:
-    """Whether a password seems to begin, and not to end: what follows the colon is no port."""
+    """Whether a password seems to start and not to end: what follows the colon is not a port."""
     _, colon, port = authority.rpartition("]")[2].partition(":")
     return "@" not in authority and bool(colon) and not port.isdigit()

@@ -1,11 +1,11 @@
-"""From the bytes of an answer to values: strictly and fast first, record by record if need be.
+"""Decodes response bodies: strict and fast first, record by record if that fails.
 
-A page that keeps to its types is decoded in one go, without building what is not declared. What
-the strict decoder refuses (one lone surrogate in one name is enough) is read again leniently:
-then a record that cannot be read is left out by itself, and all the others stay.
+A page of the declared types is decoded in one go, and members that are not declared are skipped.
+What the strict decoder rejects (one lone surrogate in one name is enough) is decoded again
+leniently: then only the records that cannot be decoded are skipped.
 
-A body may be hostile: three bytes of JSON can take a hundred as objects. What is built is bounded
-before it is built: the number of records by `records`, objects and texts by `expansion`.
+A body may be hostile: three bytes of JSON can take a hundred as objects. Memory is bounded before
+objects are built: the number of records by `records`, objects and texts by `expansion`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from exporter.cloudflare.bounds import counted, cut
-from exporter.cloudflare.convert import ReadServer, Unusable, plain, read_portal, read_server
+from exporter.cloudflare.bounds import as_count, truncate
+from exporter.cloudflare.convert import (
+    ParsedServer,
+    UnusableRecordError,
+    plain,
+    read_portal,
+    read_server,
+)
 from exporter.cloudflare.decode_lenient import UNREADABLE, Lenient, Members, members
-from exporter.cloudflare.json_repair import Unrepairable, repaired
+from exporter.cloudflare.json_repair import UnrepairableError, repaired
 from exporter.cloudflare.json_size import DEFAULT_LIMIT, Allowance, Body
 from exporter.cloudflare.schema import (
-    MOST_SERVERS,
+    MAX_SERVERS,
     Limited,
     PortalPage,
     PortalRecord,
@@ -37,13 +43,13 @@ from exporter.errors import ListingError, Reason
 from exporter.model import Portal, Skipped
 
 LONGEST_PLACE = 64
-"""Characters of an id that the log shows; the API allows half as many."""
+"""Maximum characters of an id in the log; the API allows half as many."""
 
 LONGEST_PROBLEM = 200
-"""Characters of what is wrong with a record."""
+"""Maximum characters of a record's error message."""
 
-MOST_NOTES = 1000
-"""Lines of one page about values that were not understood."""
+MAX_NOTES = 1000
+"""Maximum lines about unknown values of one page."""
 
 Check = Callable[[], None]
 R = TypeVar("R", PortalRecord, ServerRecord)
@@ -59,37 +65,37 @@ _INFO = msgspec.json.Decoder(ResultInfo)
 
 @cache
 def _raw_servers() -> msgspec.json.Decoder[Limited[Raw] | None]:
-    """Made when it is needed first: that takes some milliseconds, and a start should not."""
-    return msgspec.json.Decoder(limited(Raw, MOST_SERVERS) | None)
+    """Created on first use: it takes some milliseconds, which a start should not."""
+    return msgspec.json.Decoder(limited(Raw, MAX_SERVERS) | None)
 
 
 def _never() -> None:
-    """Goes on for ever."""
+    """Never ends the work."""
 
 
-class ReadPortal(msgspec.Struct, frozen=True, gc=False):
-    """A portal with its servers; ``portal`` is None where only the servers could be read."""
+class ParsedPortal(msgspec.Struct, frozen=True, gc=False):
+    """A portal with its servers; ``portal`` is None if only the servers could be read."""
 
     portal: Portal | None
-    servers: tuple[ReadServer, ...]
+    servers: tuple[ParsedServer, ...]
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of a listing, reduced to what the metrics need.
 
     Attributes:
-        ids: the identity of each item of the page, in order; None where it has none.
-        portals: what the portals' endpoint lists.
-        servers: what the servers' endpoint lists.
-        skipped: the records that were left out.
-        notes: a line for each value that was not understood.
-        total_count: of the whole listing, where the API said so.
-        per_page: items that the API puts on a page, where it said so.
+        ids: the id of each item of the page, in order; None if it has none.
+        portals: items of the portals endpoint.
+        servers: items of the servers endpoint.
+        skipped: the records that were skipped.
+        notes: a line for each unknown value.
+        total_count: of the whole listing, if reported.
+        per_page: items per page, if reported.
     """
 
     ids: tuple[str | None, ...]
-    portals: tuple[ReadPortal, ...] = ()
-    servers: tuple[ReadServer, ...] = ()
+    portals: tuple[ParsedPortal, ...] = ()
+    servers: tuple[ParsedServer, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: frozenset[str] = frozenset()
     total_count: int | None = None
@@ -97,26 +103,26 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def server_count(self) -> int:
-        """Records of servers, each as often as it is listed."""
+        """Number of server records, repeated ones included."""
         return len(self.servers) + sum(len(portal.servers) for portal in self.portals)
 
 
-class NotSuccessful(Exception):  # noqa: N818 - an answer of the API, not yet judged
+class NotSuccessfulError(Exception):
     """The envelope says ``success: false``."""
 
 
 def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
-    """A page of the portals' endpoint.
+    """A page of the portals endpoint.
 
     Args:
         body: of the answer, decompressed.
-        limit: bytes that a body may have; what is built from it takes at most about twice that.
+        limit: maximum bytes of a body; the objects built from it take at most about twice that.
         check: called between records and other steps of bounded length; what it raises ends
-            the work, and is passed on.
+            the work and is passed on.
 
     Raises:
         NotSuccessful: the envelope says so.
-        ListingError: this is not the API's answer (``invalid_response``).
+        ListingError: this is not a response of the API (``invalid_response``).
     """
     reader = _Reader(Allowance(limit), check)
     page = _strict(reader, body, _PORTAL_PAGE)
@@ -131,7 +137,7 @@ def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
 
 
 def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
-    """A page of the servers' endpoint; takes and raises what `decode_portals` does."""
+    """A page of the servers endpoint; arguments and errors as for `decode_portals`."""
     where = "list of servers"
     reader = _Reader(Allowance(limit), check)
     page = _strict(reader, body, _SERVER_PAGE)
@@ -148,7 +154,7 @@ def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
 def _strict(
     reader: _Reader, body: Body, decoder: msgspec.json.Decoder[PageType]
 ) -> PageType | None:
-    """The page in one go; None where that fails, or might take too much memory."""
+    """The page decoded in one go; None if that fails or might take too much memory."""
     if reader.allowance.too_dense(body, reader.check):
         raise _invalid(f"it has more than {reader.allowance.objects} objects")
     reader.wide = reader.allowance.too_wide(body)
@@ -161,7 +167,7 @@ def _strict(
 
 
 def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
-    """The records of a page, undecoded, after what is wrong with its characters is repaired."""
+    """The undecoded records of a page, after invalid characters are repaired."""
     try:
         page, problem = _RAW_PAGE.decode(body), ""
     except msgspec.ValidationError as wrong:  # JSON, so far, but no listing
@@ -172,7 +178,7 @@ def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
         fixed = repaired(body, reader.check)
         if fixed is not body:
             page = _RAW_PAGE.decode(fixed)
-    except (*UNREADABLE, Unrepairable) as wrong:
+    except (*UNREADABLE, UnrepairableError) as wrong:
         raise _invalid(str(wrong)) from None
     if page is None:
         raise _invalid(problem)
@@ -181,28 +187,28 @@ def _raw_items(reader: _Reader, body: Body) -> tuple[tuple[Raw, ...], Raw]:
 
 def _result(page: PortalPage | ServerPage | RawPage) -> tuple[Any, ...]:
     if not page.success:
-        raise NotSuccessful
+        raise NotSuccessfulError
     if page.result is None:
         raise _invalid("it has no result list")
     return page.result.members
 
 
 def _invalid(problem: str) -> ListingError:
-    text = cut(problem, LONGEST_PROBLEM)
+    text = truncate(problem, LONGEST_PROBLEM)
     return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {text}")
 
 
 class _Notes(set[str]):
-    """As many different lines as anybody would read."""
+    """A bounded set of distinct lines."""
 
     def add(self, line: str) -> None:
-        """Keep the line, unless there are enough."""
-        if len(self) < MOST_NOTES:
+        """Keep the line unless there are enough."""
+        if len(self) < MAX_NOTES:
             super().add(line)
 
 
 class _Reader:
-    """Reads the records of one page, and collects what it had to leave out.
+    """Decodes the records of one page and collects what it skips.
 
     Args:
         allowance: of the body.
@@ -222,10 +228,10 @@ class _Reader:
         ids: list[str | None],
         raw_info: Raw,
         *,
-        portals: tuple[ReadPortal, ...] = (),
-        servers: tuple[ReadServer, ...] = (),
+        portals: tuple[ParsedPortal, ...] = (),
+        servers: tuple[ParsedServer, ...] = (),
     ) -> Page:
-        """What was read, with what was left out."""
+        """The decoded page, with the skipped records."""
         info = _info(raw_info)
         return Page(
             ids=tuple(ids),
@@ -233,42 +239,42 @@ class _Reader:
             servers=servers,
             skipped=tuple(self._skipped),
             notes=frozenset(self._notes),
-            total_count=counted(plain(info.total_count)),
-            per_page=counted(plain(info.per_page)),
+            total_count=as_count(plain(info.total_count)),
+            per_page=as_count(plain(info.per_page)),
         )
 
-    def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ReadServer, ...]:
+    def servers(self, records: Iterable[ServerRecord], where: str) -> tuple[ParsedServer, ...]:
         read = (self._server(record, where, i) for i, record in enumerate(records))
         return tuple(server for server in read if server is not None)
 
-    def portal(self, record: PortalRecord, position: int) -> ReadPortal:
+    def portal(self, record: PortalRecord, position: int) -> ParsedPortal:
         self.check()
         where = f"portal {_called(record.id, position)}"
         servers = self.servers(record.servers.members, where) if record.servers else ()
-        return ReadPortal(self._portal(record, where), servers)
+        return ParsedPortal(self._portal(record, where), servers)
 
     def _portal(self, record: PortalRecord, where: str) -> Portal | None:
         try:
             return read_portal(record, self._notes)
-        except Unusable as problem:
+        except UnusableRecordError as problem:
             self._skip("portal", where, problem)
             return None
 
-    def _server(self, record: ServerRecord, where: str, position: int) -> ReadServer | None:
+    def _server(self, record: ServerRecord, where: str, position: int) -> ParsedServer | None:
         self.check()
         try:
             return read_server(record, self._notes)
-        except Unusable as problem:
+        except UnusableRecordError as problem:
             self._skip("server", _place(where, position, record.id), problem)
             return None
 
     def _skip(self, kind: str, where: str, problem: Exception) -> None:
-        self._skipped.append(Skipped(kind, where, cut(str(problem), LONGEST_PROBLEM)))
+        self._skipped.append(Skipped(kind, where, truncate(str(problem), LONGEST_PROBLEM)))
 
     # --- the lenient way -----------------------------------------------------------------------
 
-    def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ReadPortal]:
-        """A portal, strictly or else with servers that are read one by one and outlive it."""
+    def raw_portal(self, raw: Raw, position: int) -> tuple[str | None, ParsedPortal]:
+        """A portal, strictly, or else with its servers one by one, which may be kept without it."""
         self.check()
         record = self._in_one_go(raw, _PORTAL)
         if record is not None:
@@ -277,27 +283,27 @@ class _Reader:
             found = members(raw, PortalRecord)
         except UNREADABLE as problem:
             self._skip("portal", f"portal {position + 1}", problem)
-            return None, ReadPortal(None, ())
+            return None, ParsedPortal(None, ())
         identity = self._lenient.text(found["id"])
         return identity, self._loose_portal(found, f"portal {_called(identity, position)}")
 
-    def _loose_portal(self, found: Members, where: str) -> ReadPortal:
-        servers: tuple[ReadServer, ...] = ()
+    def _loose_portal(self, found: Members, where: str) -> ParsedPortal:
+        servers: tuple[ParsedServer, ...] = ()
         try:
             listed = _raw_servers().decode(found.pop("servers") or b"null")
             servers = self.raw_servers(listed.members if listed else (), where)
             record = self._lenient.record(found, PortalRecord)
         except UNREADABLE as problem:
             self._skip("portal", where, problem)
-            return ReadPortal(None, servers)
-        return ReadPortal(self._portal(record, where), servers)
+            return ParsedPortal(None, servers)
+        return ParsedPortal(self._portal(record, where), servers)
 
-    def raw_servers(self, listed: Iterable[Raw], where: str) -> tuple[ReadServer, ...]:
+    def raw_servers(self, listed: Iterable[Raw], where: str) -> tuple[ParsedServer, ...]:
         """Servers, one by one."""
         read = (self._raw_server(raw, where, i) for i, raw in enumerate(listed))
         return tuple(server for server in read if server is not None)
 
-    def _raw_server(self, raw: Raw, where: str, position: int) -> ReadServer | None:
+    def _raw_server(self, raw: Raw, where: str, position: int) -> ParsedServer | None:
         self.check()
         record = self._in_one_go(raw, _SERVER)
         if record is not None:
@@ -330,7 +336,7 @@ class _Reader:
 
 
 def _info(raw: Raw) -> ResultInfo:
-    """An empty one where the API sent none that can be read."""
+    """Empty if the API sent none that can be read."""
     try:
         return _INFO.decode(raw)
     except UNREADABLE:
@@ -342,5 +348,5 @@ def _place(where: str, position: int, identity: str | None) -> str:
 
 
 def _called(identity: str | None, position: int) -> str | int:
-    """How the log calls a record: by its id, where it has one of a sensible length."""
-    return cut(identity, LONGEST_PLACE) if identity else position + 1
+    """A record's name in the log: its id, if that has a sensible length."""
+    return truncate(identity, LONGEST_PLACE) if identity else position + 1

@@ -1,8 +1,7 @@
-"""One record that the strict decoder refuses, member by member.
+"""Decodes a record that the strict decoder rejects, member by member.
 
-The types are the same; each member stays bytes until its size is known. One odd tool among
-twenty, or an ``error_details`` that is a text, says little about a server; that it is failing is
-what somebody wants to know.
+The types are the same; each member stays bytes until its size is known. One invalid tool among
+twenty, or an ``error_details`` that is a string, must not hide that a server is failing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from msgspec import Raw
 
 from exporter.cloudflare.json_size import Allowance, size
 from exporter.cloudflare.schema import (
-    MOST_ENTRIES,
+    MAX_ENTRIES,
     AuthConfigSummary,
     Capability,
     Override,
@@ -30,7 +29,7 @@ Members = dict[str, Raw]
 
 
 class _Named(msgspec.Struct, frozen=True, gc=False):
-    """A tool, a prompt or an override, of whatever types."""
+    """A tool, a prompt or an override with members of any type."""
 
     name: Raw = Raw()
     enabled: Raw = Raw()
@@ -60,10 +59,10 @@ _SUMMARY = msgspec.json.Decoder(AuthConfigSummary | None)
 
 
 def members(raw: Raw, record: type[R]) -> Members:
-    """The declared members of a JSON object, undecoded; those that are absent are empty.
+    """The declared members of a JSON object, undecoded; absent ones are empty.
 
     Raises:
-        one of `UNREADABLE`: it is no object.
+        one of `UNREADABLE`: it is not an object.
     """
     return dict(
         zip(
@@ -73,7 +72,7 @@ def members(raw: Raw, record: type[R]) -> Members:
 
 
 class Lenient:
-    """Makes records of members.
+    """Builds records from members.
 
     Args:
         allowance: of the body.
@@ -94,7 +93,7 @@ class Lenient:
         """The record.
 
         Raises:
-            one of `UNREADABLE`: a member has not its type, and cannot do without.
+            one of `UNREADABLE`: a required member has the wrong type.
         """
         decoders = _MEMBERS[record]
         return record(
@@ -102,7 +101,7 @@ class Lenient:
         )
 
     def text(self, raw: Raw) -> str | None:
-        """A text that is not empty, where it is one."""
+        """A non-empty string, else None."""
         if size(raw) > self._allowance.text:
             return None
         try:
@@ -128,8 +127,8 @@ class Lenient:
         listed = _LIST.decode(raw)
         if listed is None:
             return None
-        if len(listed) > MOST_ENTRIES:
-            raise msgspec.ValidationError(f"a list has more than {MOST_ENTRIES} members")
+        if len(listed) > MAX_ENTRIES:
+            raise msgspec.ValidationError(f"a list has more than {MAX_ENTRIES} members")
         return [_named(entry) for entry in listed]
 
     def _capabilities(self, raw: Raw) -> list[Capability] | None:

@@ -1,7 +1,7 @@
-"""JSON that a strict decoder refuses for its characters: the faults that need not cost anything.
+"""Repairs characters for which a strict JSON decoder rejects a body.
 
-Three occur: bytes that are not UTF-8, escapes of half a character (lone surrogates), and the
-numbers NaN and Infinity, which some encoders write. All work goes in pieces of bounded size.
+Three kinds occur: bytes that are not UTF-8, lone surrogate escapes, and the numbers NaN and
+Infinity, which some encoders write. All work is done in chunks of bounded size.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ T = TypeVar("T")
 Body = bytes | bytearray
 
 PIECE = 1 << 16
-"""Bytes looked at in one go: some milliseconds, and some megabytes of the matcher's own."""
+"""Bytes per chunk: some milliseconds, and some megabytes for the regular expression engine."""
 
-MOST_REPAIRS = 100_000
-"""Faults in one body; with more it is not JSON at all."""
+MAX_REPAIRS = 100_000
+"""Maximum repairs of one body; with more it is not JSON at all."""
 
 REPLACEMENT = rb"\ufffd"
 TOO_LARGE = b"1e999"
-"""A number for which a decoder has no value either, in place of one that JSON has no form for."""
+"""Replaces a number that JSON cannot represent; it is out of range for a decoder too."""
 
-# Nothing possessive or atomic: Python before 3.11.5 steps too far in such a group. These patterns
-# need linear time without it, since what ends a run cannot be a part of it.
+# No possessive quantifiers or atomic groups: Python before 3.11.5 matches them incorrectly. These
+# patterns take linear time anyway, since the end of a run cannot be part of the run.
 _WHOLE_CHARACTERS = re.compile(
     rb"[^\\]*(?:\\(?:[^u]|u[^dD]|u[dD][0-7]"
     rb"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})[^\\]*)*"
@@ -39,22 +39,22 @@ _NO_ODD_NUMBER = re.compile(rb'[^"NI]*(?:"[^"\\]*(?:\\[\s\S][^"\\]*)*"[^"NI]*)*'
 _ODD_NUMBER = re.compile(rb"NaN|Infinity")
 
 
-class Unrepairable(ValueError):  # noqa: N818 - a finding about a body, told to people as such
-    """A body has so many faults that it was never meant as JSON."""
+class UnrepairableError(ValueError):
+    """A body has more invalid characters than any JSON would."""
 
 
 def repaired(body: Body, check: Callable[[], None]) -> Body:
-    """The body without these faults; itself where it has none.
+    """The repaired body; the same object if there is nothing to repair.
 
-    Half characters and bytes that are no UTF-8 become the replacement character, NaN and Infinity
-    a number that is too large. Takes at most twice the body's size in addition to it.
+    Lone surrogates and invalid UTF-8 become the replacement character, NaN and Infinity a number
+    that is out of range. Uses at most twice the body's size in addition to the body.
 
     Args:
-        body: JSON, or nearly so.
-        check: called between pieces; may raise to end the work.
+        body: JSON, possibly with invalid characters.
+        check: called between chunks; may raise to end the work.
 
     Raises:
-        Unrepairable: there are too many faults.
+        Unrepairable: there is too much to repair.
     """
     return _numbers(_half_characters(_utf8(body, check), check), check)
 
@@ -62,13 +62,13 @@ def repaired(body: Body, check: Callable[[], None]) -> Body:
 def _utf8(body: Body, check: Callable[[], None]) -> Body:
     if body.isascii() or _is_utf8(body, check):
         return body
-    most = len(body) + len(body) // 4 + 4096  # a few faults in a small body are no flood
+    most = len(body) + len(body) // 4 + 4096  # a few repairs of a small body are fine
     fixed = bytearray()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for piece in _pieces(body, check):
         fixed += decoder.decode(piece).encode()
         if len(fixed) > most:
-            raise Unrepairable("it is not UTF-8")
+            raise UnrepairableError("it is not UTF-8")
     fixed += decoder.decode(b"", final=True).encode()
     return fixed
 
@@ -94,7 +94,7 @@ def _half_characters(body: Body, check: Callable[[], None]) -> Body:
     """Same length: both escapes have six characters."""
     if b"\\ud" not in body and b"\\uD" not in body:
         return body
-    found = list(_at_most(MOST_REPAIRS, _halves(body, check)))
+    found = list(_at_most(MAX_REPAIRS, _halves(body, check)))
     if not found:
         return body
     fixed = bytearray(body)
@@ -104,12 +104,12 @@ def _half_characters(body: Body, check: Callable[[], None]) -> Body:
 
 
 def _halves(body: Body, check: Callable[[], None]) -> Iterator[int]:
-    """Where the escapes of half a character are."""
+    """Positions of lone surrogate escapes."""
     place = 0
     while place < len(body):
         check()
         end = _WHOLE_CHARACTERS.match(body, place, place + PIECE).end()  # type: ignore[union-attr]  # may be empty, always matches
-        # Either a half, or an escape that the end of the piece cuts.
+        # Either a lone surrogate, or an escape that the end of the chunk splits.
         escape = _ESCAPE.match(body, end)
         if escape and escape["half"]:
             yield end
@@ -120,7 +120,7 @@ def _numbers(body: Body, check: Callable[[], None]) -> Body:
     if b"NaN" not in body and b"Infinity" not in body:
         return body
     fixed, done = bytearray(), 0
-    for start, end in _at_most(MOST_REPAIRS, _odd_numbers(body, check)):
+    for start, end in _at_most(MAX_REPAIRS, _odd_numbers(body, check)):
         fixed += body[done:start] + TOO_LARGE
         done = end
     if not done:
@@ -131,7 +131,7 @@ def _numbers(body: Body, check: Callable[[], None]) -> Body:
 
 
 def _odd_numbers(body: Body, check: Callable[[], None]) -> Iterator[tuple[int, int]]:
-    """Where NaN and Infinity are, outside of texts."""
+    """Positions of NaN and Infinity outside strings."""
     place = 0
     while place < len(body):
         check()
@@ -146,7 +146,7 @@ def _odd_numbers(body: Body, check: Callable[[], None]) -> Iterator[tuple[int, i
 
 
 def _after_string(body: Body, place: int, check: Callable[[], None]) -> int:
-    """Where a string ends that is longer than a piece; ``place`` is inside it."""
+    """The end of a string that is longer than a chunk; ``place`` is inside it."""
     while place < len(body):
         check()
         end = _INSIDE_STRING.match(body, place, place + PIECE).end()  # type: ignore[union-attr]  # may be empty, always matches
@@ -159,5 +159,5 @@ def _after_string(body: Body, place: int, check: Callable[[], None]) -> int:
 def _at_most(most: int, places: Iterator[T]) -> Iterator[T]:
     for count, place in enumerate(places):
         if count >= most:
-            raise Unrepairable("it is full of what JSON does not allow")
+            raise UnrepairableError("it is full of what JSON does not allow")
         yield place

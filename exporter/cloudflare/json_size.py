@@ -1,8 +1,8 @@
-"""How much memory JSON may take as objects, judged by its bytes before it is decoded.
+"""Estimates the memory of decoded JSON from its bytes, before decoding.
 
 Measured: an object of a declared type takes up to 120 bytes with its name, and so does any member
-of a list; a text of n bytes takes 5 n while it is decoded, if one of its characters is beyond the
-basic plane, and 2 n if none needs an escape or is beyond ASCII.
+of a list; a string of n bytes takes 5 n while it is decoded if it has a character outside the
+basic plane, and 2 n if it is ASCII without escapes.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import msgspec
 Body = bytes | bytearray
 
 DEFAULT_LIMIT = 256 << 20
-"""Bytes of a body; the default of ``--api.max-response-size``."""
+"""Default of ``--api.max-response-size``, in bytes."""
 
-SMALLEST_LIMIT = 4 << 20
-"""What a few objects more or less take does not matter below."""
+MIN_LIMIT = 4 << 20
+"""Minimum bytes; below it the estimate would be dominated by a few objects."""
 
 PIECE = 1 << 20
 
 
 class Allowance:
-    """What may be built from a body: at most about twice the size that bodies may have.
+    """Memory that may be used for the objects of a body: about twice the maximum body size.
 
     Args:
-        limit: bytes that a body may have.
+        limit: maximum bytes of a body.
     """
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
-        limit = max(limit, SMALLEST_LIMIT)
+        limit = max(limit, MIN_LIMIT)
         self.objects = limit // 64
-        """Objects of one body, or members of one list; real bodies have one in 90 bytes."""
+        """Maximum objects of a body, or members of a list; real bodies have one per 90 bytes."""
         self.text = limit // 16
-        """Bytes of one text."""
+        """Maximum bytes of one string."""
         self._sparse = limit // 8
         self._wide = limit // 3
 
     def too_dense(self, body: Body, check: Callable[[], None]) -> bool:
-        """Whether the body may hold more objects than are allowed."""
+        """Whether the body may hold too many objects."""
         if len(body) <= self._sparse:
             return False
         count = 0
@@ -51,11 +51,11 @@ class Allowance:
         return False
 
     def too_wide(self, body: Body) -> bool:
-        """Whether its texts may take more than is allowed, if it is decoded in one go."""
+        """Whether its strings may take too much memory if it is decoded in one go."""
         return len(body) > self._wide and not (body.isascii() and b"\\u" not in body)
 
     def large(self, raw: msgspec.Raw) -> bool:
-        """Whether this is too large to be decoded in one go, where texts are wide."""
+        """Whether this is too large to be decoded in one go when strings are wide."""
         return size(raw) > self._wide
 
 

@@ -1,7 +1,7 @@
-"""From the pages of an account's listings to the account: every object once, always the same one.
+"""Merges the pages of an account's listings: every object once, independent of the order of pages.
 
-Pure. A server stands in as many records as it has portals, and a page that shifts under the
-reader repeats a portal; which record wins must not depend on the order of arrival.
+Pure. A server appears in one record per portal, and a list that changes between two pages repeats
+a portal; which record wins must not depend on the order of pages.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exporter.cloudflare.convert import ReadServer
-from exporter.cloudflare.decode import Page, ReadPortal
+from exporter.cloudflare.convert import ParsedServer
+from exporter.cloudflare.decode import Page, ParsedPortal
 from exporter.model import (
     AccountServer,
     Attachment,
@@ -25,7 +25,7 @@ from exporter.model import (
 
 
 def build(pages: Iterable[Page]) -> Inventory:
-    """The account that the pages of its listings show; all tuples sorted by id."""
+    """The account that these pages describe; all tuples sorted by id."""
     merging = _Merging()
     for page in pages:
         merging.add(page)
@@ -33,12 +33,12 @@ def build(pages: Iterable[Page]) -> Inventory:
 
 
 class _Merging:
-    """What is known so far, by id."""
+    """The objects so far, by id."""
 
     def __init__(self) -> None:
         self._portals: dict[str, Portal] = {}
         self._servers: dict[str, Server] = {}
-        self._attached: dict[tuple[str, str], ReadServer] = {}
+        self._attached: dict[tuple[str, str], ParsedServer] = {}
         self._portal_count: defaultdict[str, int] = defaultdict(int)
         self._skipped: list[Skipped] = []
         self._notes: set[str] = set()
@@ -51,9 +51,9 @@ class _Merging:
         for portal in page.portals:
             self._add_portal(portal)
 
-    def _add_portal(self, read: ReadPortal) -> None:
+    def _add_portal(self, read: ParsedPortal) -> None:
         if read.portal is None:
-            # The portal cannot be named, but its servers can: each is in one portal more.
+            # The portal has no usable id, but its servers do: each is in one more portal.
             for identity in {server.server.id for server in read.servers}:
                 self._portal_count[identity] += 1
         else:
@@ -69,7 +69,7 @@ class _Merging:
         if known is None or (known != server and _server_rank(server) > _server_rank(known)):
             self._servers[server.id] = server
 
-    def _attach(self, portal_id: str, read: ReadServer) -> None:
+    def _attach(self, portal_id: str, read: ParsedServer) -> None:
         place = (portal_id, read.server.id)
         known = self._attached.get(place)
         if known is None:
@@ -97,7 +97,7 @@ class _Merging:
         )
 
 
-def _attachment(place: tuple[str, str], read: ReadServer) -> Attachment:
+def _attachment(place: tuple[str, str], read: ParsedServer) -> Attachment:
     portal_id, server_id = place
     return Attachment(
         portal_id=portal_id,
@@ -119,7 +119,7 @@ def _time(moment: float | None) -> float:
 
 
 def _server_rank(server: Server) -> tuple[float, float, float, bytes]:
-    """The newest sync attempt, then the newest of the rest; at last any order that is fixed."""
+    """The latest sync attempt first, then the other times; ties are broken by any fixed order."""
     return (
         _time(server.last_sync),
         _time(server.last_successful_sync),
@@ -128,7 +128,7 @@ def _server_rank(server: Server) -> tuple[float, float, float, bytes]:
     )
 
 
-def _read_rank(read: ReadServer) -> tuple[float, float, float, bytes]:
+def _read_rank(read: ParsedServer) -> tuple[float, float, float, bytes]:
     return (*_server_rank(read.server)[:3], msgspec.json.encode(read))
 
 

@@ -1,8 +1,8 @@
-"""How fast the API may be asked, so that what is left of the user's quota lasts.
+"""Client-side rate limit, so that the rest of the user's quota lasts.
 
-Each answer says how many requests are left and for how many seconds. From half of the quota on,
-requests are spread over that time: somebody who scrapes without a break, or many who do, would
-otherwise use it up in seconds and lock the user out of the dashboard.
+Each response reports how many requests are left and for how many seconds. Once half of the quota
+is used, requests are spread over that time: continuous scrapes would otherwise use it up in
+seconds and lock the user out of the dashboard.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _LEFT = re.compile(r"\br=(\d{1,9});t=(\d{1,9})\b")
 _QUOTA = re.compile(r"\bq=(\d{1,9})\b")
 
 
-class Quotas:
-    """What is left of each user's quota, by the credentials that were used. Thread-safe.
+class RequestQuotas:
+    """The rest of each user's quota, by the credentials that were used. Thread-safe.
 
     Args:
         clock: monotonic seconds.
@@ -29,7 +29,7 @@ class Quotas:
         self._next: dict[Hashable, float] = {}
 
     def note(self, credentials: Hashable, headers: Mapping[str, str]) -> None:
-        """A request was answered with these headers."""
+        """Record the headers of a response."""
         spacing = _spacing(headers)
         if not spacing:
             return
@@ -39,16 +39,16 @@ class Quotas:
             self._next[credentials] = self._next.get(credentials, now) + spacing
 
     def is_short(self, credentials: Hashable) -> bool:
-        """Whether a request now would be sooner than the quota allows in the long run."""
+        """Whether a request now would exceed the long-term rate of the quota."""
         with self._lock:
             return self._next.get(credentials, 0.0) > self._clock()
 
 
 def _spacing(headers: Mapping[str, str]) -> float:
-    """Seconds from one request to the next; 0 while at least half of the quota is left."""
+    """Seconds between requests; 0 while at least half of the quota is left."""
     left = _LEFT.search(headers.get("Ratelimit", ""))
     quota = _QUOTA.search(headers.get("Ratelimit-Policy", ""))
     if left is None or quota is None or 2 * int(left[1]) >= int(quota[1]):
         return 0.0
-    # The seconds are whole numbers: there may be nearly one more.
+    # The API rounds seconds down: there may be nearly one more.
     return (int(left[2]) + 1) / max(1, int(left[1]))

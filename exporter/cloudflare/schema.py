@@ -1,12 +1,12 @@
-"""The API's answer as declared types: what the metrics need, and nothing else.
+"""The API's responses as declared types, with only the fields that the metrics need.
 
 The decoder skips every member that is not declared here, so the schemas of tools and prompts,
-which make up nearly all of an answer, are never built. Every optional member may be null as
-well as absent. Unknown members are not an error: the API grows.
+which make up nearly all of a response, are never built. Every optional member may be null or
+absent. Unknown members are not an error: the API adds fields.
 
-An answer may be hostile, so what is built is bounded while it is decoded: lists of records refuse
-one record too many before it is built, and members of any type or size stay bytes (`msgspec.Raw`,
-a view of the body) until somebody has looked at their length.
+A response may be hostile, so memory is bounded while decoding: lists of records fail at the first
+record above the maximum, and members of any type or size stay bytes (`msgspec.Raw`, a view of the
+body) until their length has been checked.
 
 Source: the reference page of ``GET /accounts/{account_id}/access/ai-controls/mcp/portals`` and
 the members that the official SDK has added since.
@@ -21,17 +21,17 @@ from msgspec import UNSET, Raw
 
 T = TypeVar("T")
 
-MOST_ITEMS = 100
-"""Records of one page: the API's maximum for ``per_page``."""
+MAX_ITEMS = 100
+"""Maximum records of one page: the API's maximum for ``per_page``."""
 
-MOST_SERVERS = 500
-"""Servers of one portal; the API allows 80."""
+MAX_SERVERS = 500
+"""Maximum servers of one portal; the API allows 80."""
 
-MOST_ENTRIES = 100_000
-"""Tools, prompts or overrides of one server; the largest known have some thousands."""
+MAX_ENTRIES = 100_000
+"""Maximum tools, prompts or overrides of one server; the largest known have some thousands."""
 
-MOST_MESSAGES = 20
-"""Entries of ``errors`` that are looked at; the rest is skipped."""
+MAX_MESSAGES = 20
+"""Maximum entries of ``errors`` that are read; the rest is skipped."""
 
 
 class Limited(
@@ -42,15 +42,15 @@ class Limited(
     array_like=True,
     forbid_unknown_fields=True,
 ):
-    """A JSON array that is refused as soon as it has one member too many.
+    """A JSON array with a maximum length that is checked while decoding.
 
-    msgspec checks the length of a ``list`` when it is built; this is a record whose fields are
-    the members, so that the first one without a field ends the decoding.
+    msgspec checks the length of a ``list`` after building it; this is a record whose fields are the
+    members, so decoding ends at the first member without a field.
     """
 
     @property
     def members(self) -> tuple[T, ...]:
-        """The members that were sent."""
+        """The members that are present."""
         fields: tuple[Any, ...] = msgspec.structs.astuple(self)
         return fields[: len(fields) - fields.count(UNSET)]
 
@@ -58,7 +58,7 @@ class Limited(
 def limited(item: Any, most: int, *, skip_rest: bool = False) -> Any:
     """A subtype of `Limited` for ``most`` members of type ``item``.
 
-    ``skip_rest`` skips, rather than refuses, what is beyond.
+    ``skip_rest`` skips further members instead of failing.
     """
     return msgspec.defstruct(
         f"UpTo{most}",
@@ -83,7 +83,7 @@ class Override(msgspec.Struct, frozen=True, gc=False):
 
 
 class AuthConfigSummary(msgspec.Struct, frozen=True, gc=False):
-    """How a server's OAuth client came about: ``dcr`` or ``manual``."""
+    """How a server's OAuth client was registered: ``dcr`` or ``manual``."""
 
     auth_mode: str | None = None
 
@@ -100,7 +100,7 @@ class ServerRecord(msgspec.Struct, frozen=True, gc=False):
     authentication_status: str | None = None
     auth_config_summary: AuthConfigSummary | None = None
     error: str | None = None
-    # Any member that is not null means an error, also one that is not known here.
+    # Any member that is not null means an error, including unknown ones.
     error_details: Raw = Raw()
     created_at: str | None = None
     modified_at: str | None = None
@@ -128,7 +128,7 @@ class ErrorDetails(msgspec.Struct, frozen=True, gc=False):
 if TYPE_CHECKING:
     ServersOfPortal = Limited[ServerRecord]
 else:
-    ServersOfPortal = limited(ServerRecord, MOST_SERVERS)
+    ServersOfPortal = limited(ServerRecord, MAX_SERVERS)
 
 
 class PortalRecord(msgspec.Struct, frozen=True, gc=False):
@@ -146,7 +146,7 @@ class PortalRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResultInfo(msgspec.Struct, frozen=True, gc=False):
-    """Where a page stands in its listing; undeclared by the API, and often incomplete."""
+    """Position of a page in its listing; not declared by the API and often incomplete."""
 
     per_page: Raw = Raw()
     total_count: Raw = Raw()
@@ -158,14 +158,14 @@ if TYPE_CHECKING:
     RawItems = Limited[Raw]
     ApiMessages = Limited[Raw]
 else:
-    PortalItems = limited(PortalRecord, MOST_ITEMS)
-    ServerItems = limited(ServerRecord, MOST_ITEMS)
-    RawItems = limited(Raw, MOST_ITEMS)
-    ApiMessages = limited(Raw, MOST_MESSAGES, skip_rest=True)
+    PortalItems = limited(PortalRecord, MAX_ITEMS)
+    ServerItems = limited(ServerRecord, MAX_ITEMS)
+    RawItems = limited(Raw, MAX_ITEMS)
+    ApiMessages = limited(Raw, MAX_MESSAGES, skip_rest=True)
 
 
 class PortalPage(msgspec.Struct, frozen=True, gc=False):
-    """An answer of the portals' endpoint."""
+    """A response of the portals endpoint."""
 
     success: bool
     result: PortalItems | None = None
@@ -173,7 +173,7 @@ class PortalPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class ServerPage(msgspec.Struct, frozen=True, gc=False):
-    """An answer of the servers' endpoint."""
+    """A response of the servers endpoint."""
 
     success: bool
     result: ServerItems | None = None
@@ -181,7 +181,7 @@ class ServerPage(msgspec.Struct, frozen=True, gc=False):
 
 
 class RawPage(msgspec.Struct, frozen=True, gc=False):
-    """An answer whose records are read one by one, since not all of them can be read."""
+    """A response whose records are decoded one by one, since some of them are invalid."""
 
     success: bool
     result: RawItems | None = None
@@ -196,7 +196,7 @@ class ApiMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """What every answer has, whatever else it holds."""
+    """The members that every response has."""
 
     success: bool
     errors: Raw = Raw()

@@ -1,4 +1,4 @@
-"""What the exporter knows of its own dealings with the API, an account each."""
+"""Metrics about requests to the API, per account."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 REMAINING = re.compile(r"\br=(\d{1,9})\b")
 
 
-class Telemetry:
-    """Counters of one account that outlive a scrape; for any thread.
+class ApiMetrics:
+    """Counters of one account. Thread-safe.
 
-    They live in a registry of their own, so that they vanish with the account.
+    They have a registry of their own, so that they disappear with the account.
     """
 
     def __init__(self, account_id: str) -> None:
@@ -55,24 +55,24 @@ class Telemetry:
         ).labels(account_id)
         for reason in Reason:
             self._failures.labels(account_id, reason.value)
-        # The two that alerts divide by: a rate needs its series from the start.
+        # Alerts divide by these two, so their series must exist from the start.
         for code in ("200", "error"):
             self._requests.labels(account_id, code)
 
     @property
     def ratelimit_remaining(self) -> float | None:
-        """Requests left, by the last ``Ratelimit`` header; None until one came."""
+        """Remaining requests by the last ``Ratelimit`` header; None before the first."""
         with self._lock:
             return self._remaining
 
     def listing_failed(self, reason: Reason) -> None:
-        """A scrape's listing was not whole."""
+        """A listing failed."""
         self._failures.labels(self._account_id, reason.value).inc()
 
     def request_done(
         self, code: str, seconds: float, size: int, headers: Mapping[str, str]
     ) -> None:
-        """A request to the API ended; see `exporter.cloudflare.transport.Observer`."""
+        """A request to the API ended; see `exporter.cloudflare.fetch.Observer`."""
         self._requests.labels(self._account_id, code).inc()
         self._duration.observe(seconds)
         self._bytes.inc(size)

@@ -1,7 +1,7 @@
-"""Every metric of the product, declared once: name, type, help, labels and source.
+"""Declarations of all metrics: name, type, help, labels and API fields.
 
-The exposition, the documentation, the dashboards and the alert rules all refer to these
-declarations, and a test for each holds it against them.
+The exposition, the documentation, the dashboards and the alert rules all use these declarations,
+and tests compare each with them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Metric(msgspec.Struct, frozen=True):
     """The declaration of one metric family.
 
     Attributes:
-        name: as it stands in the text format (a counter's ends in ``_total``).
-        kind: the type, as it stands in the text format.
+        name: in the text format (a counter's ends in ``_total``).
+        kind: the type in the text format.
         help: the HELP text; names the API fields that the value comes from.
         labels: all label names.
         unit: the base unit, empty for a plain number; where set, the name ends in it.
@@ -385,4 +385,4 @@ CONFIG_RELOAD_TIMESTAMP = _gauge(
 )
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
-"""Every declaration, in the order of exposition."""
+"""All declarations, in the order of exposition."""

@@ -1,4 +1,4 @@
-"""The exporter's metrics about itself: its build, its configuration, its process."""
+"""Metrics about the exporter itself: build, configuration, process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exporter.metrics import catalog as c
 from exporter.metrics.samples import Family, label, listed
 
 
-class OwnMetrics:
-    """What one running exporter says of itself.
+class ExporterMetrics:
+    """Metrics of a running exporter.
 
     Attributes:
         registry: ``process_*`` and ``python_*``.
@@ -37,18 +37,18 @@ class OwnMetrics:
         )
 
     def reloaded(self, moment: float | None) -> None:
-        """The configuration was loaded at this Unix time; None where that failed."""
+        """Record a reload at this Unix time; None if it failed."""
         self._successful = moment is not None
         self._loaded = self._loaded if moment is None else moment
 
     def families(self) -> Iterator[Family]:
-        """What is not prometheus_client's own."""
+        """The families that are not prometheus_client's own."""
         yield listed(c.BUILD_INFO, [(self._build, 1)])
         yield listed(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
         yield listed(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
 
 
 def revision() -> str:
-    """The commit that this was built from: written beside the code by whoever builds an image."""
+    """The commit that this was built from, from a file written by the image build."""
     recorded = resources.files("exporter").joinpath("REVISION")
     return recorded.read_text().strip() if recorded.is_file() else "unknown"

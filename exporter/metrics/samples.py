@@ -1,8 +1,8 @@
-"""Samples as lines of text: an object's own labels are written once for all of its samples.
+"""Samples as lines of text: an object's labels are formatted once for all of its samples.
 
-That is what makes a large account cheap to expose: prometheus_client formats every label of every
-sample anew. The lines are the same in both text formats; labels stand in alphabetical order and
-numbers in Go's notation, as prometheus_client writes them.
+This makes a large account cheap to expose: prometheus_client formats every label of every sample
+again. The lines are the same in both text formats; labels are in alphabetical order and numbers in
+Go's notation, as prometheus_client writes them.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ NUMBERS: dict[float, str] = {number: _library(number) for number in range(1000)}
 
 def go_string(value: float) -> str:
     """A number in Go's notation, as prometheus_client writes it."""
-    if 1e9 <= value < 1e10:  # noqa: PLR2004 - a time of this century: most of the other samples
+    if 1e9 <= value < 1e10:  # noqa: PLR2004 - a current Unix time: most of the other samples
         digits = repr(value)
         return f"{digits[0]}.{digits[1:10]}{digits[11:]}".rstrip("0.") + "e+09"
     return _library(value)
 
 
 class Family(msgspec.Struct, frozen=True, gc=False):
-    """A metric with its samples: pieces of text, each one or several whole lines."""
+    """A metric with its samples: chunks of text, each of one or more complete lines."""
 
     metric: Metric
     lines: list[str]
 
 
-class Labelled(msgspec.Struct, Generic[T], frozen=True, gc=False):
+class LabeledObject(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An object with its labels as text: the account's, its own, and both."""
 
     account: str
@@ -51,18 +51,18 @@ class Labelled(msgspec.Struct, Generic[T], frozen=True, gc=False):
 
 
 def label(name: str, value: str) -> str:
-    """``name="value"`` with the value escaped as the text formats ask."""
+    """``name="value"`` with the value escaped for the text formats."""
     escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return f'{name}="{escaped}"'
 
 
-def labeled(account: str, own: str, value: T) -> Labelled[T]:
-    """The object, given its account's labels and its own."""
-    return Labelled(account, own, f"{account},{own}", value)
+def labeled(account: str, own: str, value: T) -> LabeledObject[T]:
+    """The object with its account's labels and its own."""
+    return LabeledObject(account, own, f"{account},{own}", value)
 
 
 def listed(metric: Metric, rows: Iterable[Row]) -> Family:
-    """A family of samples whose labels are text already."""
+    """A family of samples with preformatted labels."""
     return Family(metric, [line(metric.name, labels, value) for labels, value in rows])
 
 
@@ -73,9 +73,9 @@ def line(name: str, labels: str, value: float) -> str:
 
 
 def plain(
-    metric: Metric, objects: Iterable[Labelled[T]], value: Callable[[T], float | None]
+    metric: Metric, objects: Iterable[LabeledObject[T]], value: Callable[[T], float | None]
 ) -> Family:
-    """One sample an object, absent where the value is."""
+    """One sample per object, absent if the value is None."""
     name, known = metric.name, NUMBERS.get
     lines = [
         f"{name}{{{item.both}}} {known(got) or go_string(got)}\n"
@@ -88,12 +88,12 @@ def plain(
 def state_set(
     metric: Metric,
     values: Sequence[str],
-    objects: Iterable[Labelled[T]],
+    objects: Iterable[LabeledObject[T]],
     state: Callable[[T], str | None],
 ) -> Family:
-    """One sample an object and known value, 1 for the one that holds; absent without a state.
+    """One sample per object and known value, 1 for the current one; absent without a state.
 
-    The lines of one state are alike but for the object's labels, so they are made once.
+    The lines of one state differ only in the object's labels, so they are formatted once.
     """
     templates: dict[tuple[str, str], str] = {}
     lines: list[str] = []
@@ -112,9 +112,9 @@ def state_set(
 
 
 def split(
-    metric: Metric, objects: Iterable[tuple[Labelled[T], Iterable[tuple[str, float]]]]
+    metric: Metric, objects: Iterable[tuple[LabeledObject[T], Iterable[tuple[str, float]]]]
 ) -> Family:
-    """One sample an object and value of the metric's last label, whose values need no escape."""
+    """One sample per object and value of the metric's last label, whose values need no escapes."""
     return Family(
         metric,
         [_split_lines(metric, item.account, item.own, samples) for item, samples in objects],
@@ -122,7 +122,7 @@ def split(
 
 
 PLACE = "\0"
-"""Stands for an object's own labels; no label holds it (see `exporter.cloudflare.convert`)."""
+"""Placeholder for an object's labels; no label contains it (see `exporter.cloudflare.convert`)."""
 
 
 def _split_lines(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name certificate authorities; the first that is set counts."""
 
-LARGEST_BUNDLE = 16 << 20
+MAX_BUNDLE = 16 << 20
 """Bytes: the public authorities of the web are 0.3 MB."""
 
 # What `openssl rehash` names the certificates of a directory.
@@ -115,7 +115,7 @@ def check_authorities(path: str) -> None:
     if _has_hashed_files(path):
         return
     try:
-        read_file.read(path, LARGEST_BUNDLE)
+        read_file.read(path, MAX_BUNDLE)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except read_file.UnreadableError as problem:
         raise ValueError(f"the file {problem}") from None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from exporter.settings.values import Secret
 
-LARGEST_FILE = 64 * 1024
+MAX_FILE = 64 * 1024
 """Bytes: far more than a secret has, far less than what would hurt."""
 
 
@@ -67,7 +67,7 @@ class SecretReader:
         return text
 
     def _read(self) -> str:
-        data = read_file.read(self._secret.file, LARGEST_FILE)
+        data = read_file.read(self._secret.file, MAX_FILE)
         try:
             text = data.decode("utf-8-sig").strip()
         except UnicodeDecodeError:

@@ -10,7 +10,7 @@ import yaml
 from exporter.errors import SettingsError
 from exporter.settings import read_file
 
-LARGEST_FILE = 1 << 20
+MAX_FILE = 1 << 20
 """Bytes: room for thousands of accounts, and a bound for what parsing costs."""
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -23,7 +23,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 LONGEST_NUMBER = 100
 """Characters: longer ones take long to convert, and none is in range."""
 
-MOST_NODES = 1_000_000
+MAX_NODES = 1_000_000
 """Values in a file with each alias written out: more than the largest file has without any."""
 
 # What the parser quotes of the file, but for its own words in angle brackets.
@@ -99,7 +99,7 @@ def read(name: str, data_of: Callable[[str, int], bytes] = read_file.read) -> Do
 
 def _text(name: str, data_of: Callable[[str, int], bytes]) -> str:
     try:
-        data = data_of(name, LARGEST_FILE)
+        data = data_of(name, MAX_FILE)
         text = data.decode("utf-8-sig")
     except read_file.UnreadableError as problem:
         raise SettingsError(f"{_at(name)}: {problem}") from None
@@ -198,7 +198,7 @@ def _refuse_bomb(root: yaml.Node) -> None:
             continue
         waiting.pop()
         sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
-        if sizes[id(node)] > MOST_NODES:
+        if sizes[id(node)] > MAX_NODES:
             raise _OwnError("has aliases that multiply; write them out", node.start_mark)
 
 

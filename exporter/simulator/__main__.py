@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from exporter.simulator.server import Simulator
-from exporter.simulator.uniform_account import fleet
+from exporter.simulator.uniform_account import uniform_account
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     uniform = options.portals is not None
     simulator = Simulator(
-        fleet(
+        uniform_account(
             portals=options.portals,
             servers=options.servers,
             tools=options.tools,

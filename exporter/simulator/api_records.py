@@ -1,4 +1,4 @@
-"""The API's records, ready for JSON, from the state of a story."""
+"""Builds the API's records from the state of a replay."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def without_zone(moment: float) -> str:
 def server_record(
     state: ServerState, tools: list[Record], prompts: list[Record], start: float
 ) -> Record:
-    """What both lists say of a server; overrides are left to the caller.
+    """The part of a server record that both lists have; the caller adds overrides.
 
-    ``error`` and ``error_details`` are null where there is none; a time that never was is absent.
+    ``error`` and ``error_details`` are null if there is none; a time that never was is absent.
     """
     spec, condition = state.spec, state.condition
     record: Record = {
@@ -65,14 +65,14 @@ def server_record(
 
 
 def authentication_status(spec: ServerSpec) -> str:
-    """What holds while nothing is wrong."""
+    """The status while there is no failure."""
     if spec.auth_type == "unauthenticated":
         return "not_required"
     return "manual" if spec.auth_mode == "manual" else "connected"
 
 
 def auth_config_summary(spec: ServerSpec) -> Record:
-    """How an OAuth server is logged into; never a secret."""
+    """The OAuth client registration; never a secret."""
     issuer = "https://login.example.com"
     return {
         "auth_mode": spec.auth_mode,
@@ -113,8 +113,8 @@ def attached_server(record: Record, spec: ServerSpec, attachment: Attachment) ->
     }
 
 
-def garbled_server() -> Record:
-    """A record that says no id."""
+def invalid_server() -> Record:
+    """A record without an id."""
     return {
         "name": "Half-deleted server",
         "hostname": "https://gone.mcp.example.com/mcp",
@@ -126,7 +126,7 @@ def garbled_server() -> Record:
 
 
 def portal_record(state: PortalState, servers: list[Record], start: float) -> Record:
-    """A portal; members of which the scenario says nothing are absent."""
+    """A portal; members that the scenario does not set are absent."""
     spec = state.spec
     record: Record = {
         "id": spec.id,

@@ -1,4 +1,4 @@
-"""A request, a response and a refusal of the simulated API, and who may ask: plain values."""
+"""Requests, responses, errors and credentials of the simulated API: plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOKEN_ALPHABET = frozenset(string.ascii_letters + string.digits + "_-")
 TOKEN_LENGTH = 40
 
 DEMO_ACCOUNT_ID = "51301a7ed51301a7ed51301a7ed51301"
-DEMO_TOKEN = "demo-token-of-the-simulator-not-a-secret"  # noqa: S105 - it opens the simulator only
+DEMO_TOKEN = "demo-token-of-the-simulator-not-a-secret"  # noqa: S105 - only valid for the simulator
 DEMO_EMAIL = "demo@example.com"
 DEMO_API_KEY = "de30de30de30de30de30de30de30de30de300"
 NO_PERMISSION_TOKEN = "demo-token-that-lacks-the-permission-000"  # noqa: S105 - as above
@@ -21,7 +21,7 @@ NO_PERMISSION_TOKEN = "demo-token-that-lacks-the-permission-000"  # noqa: S105 -
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked.
+    """A request.
 
     Attributes:
         path: as sent, without the query.
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What is answered; ``Content-Length`` is the server's business."""
+    """A response; the server adds ``Content-Length``."""
 
     status: int
     body: bytes = b""
@@ -46,7 +46,7 @@ class Response:
 
 @dataclass
 class Credentials:
-    """Whom the API knows; may be changed while it serves."""
+    """Valid credentials; may be changed while it serves."""
 
     tokens: set[str] = field(default_factory=lambda: {DEMO_TOKEN}, repr=False)
     tokens_without_permission: set[str] = field(
@@ -57,7 +57,7 @@ class Credentials:
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the API, not an error of the simulator
-    """The API says no: a status, a code and a message, and what comes with them."""
+    """An error response: status, code, message and headers."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The quota of requests that a user has, and the headers and refusals that tell of it."""
+"""A user's request quota, with its headers and 429 responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW = 300.0
 
 
 class Limit:
-    """The user's requests in the current window, those of others included."""
+    """The user's requests in the current window, including those of other programs."""
 
     def __init__(self, quota: int | None, window: float) -> None:
         self._quota = quota
@@ -23,7 +23,7 @@ class Limit:
         self._lock = threading.Lock()
 
     def spend(self, now: float, outside: OutsideUse) -> dict[str, str]:
-        """Counts one request and returns the headers that tell; refuses one too many."""
+        """Counts a request and returns the quota headers; raises if there is no quota left."""
         if self._quota is None:
             return {}
         number, elapsed = divmod(now, self._window)

@@ -1,4 +1,4 @@
-"""A scenario replayed up to a moment: pure, so the same moment always finds the same state."""
+"""Replays a scenario up to a given time. Pure: the same time gives the same state."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from exporter.simulator.scenario import (
+    AddInvalidRecord,
     Attach,
     Attachment,
     Catalog,
@@ -17,10 +18,9 @@ from exporter.simulator.scenario import (
     Detach,
     Edit,
     Event,
-    Garble,
-    Mend,
     PortalSpec,
     Remove,
+    RemoveInvalidRecord,
     Restore,
     Scenario,
     ServerSpec,
@@ -32,7 +32,7 @@ HOUR = 3600.0
 
 
 class OutsideUse(NamedTuple):
-    """The part of the user's request quota (0..1) that others use, and the seconds it lasts."""
+    """The ratio of the user's request quota that others use, and for how many seconds."""
 
     share: float
     lasts: float
@@ -43,42 +43,42 @@ NO_OUTSIDE_USE = OutsideUse(0.0, 0.0)
 
 @dataclass
 class ServerState:
-    """A server at a moment; times are Unix seconds."""
+    """State of a server; times are Unix seconds."""
 
     spec: ServerSpec
     condition: Condition
     tools: int | None
     prompts: int | None
     last_synced: float | None
-    """The last attempt, or ``None``."""
+    """The last sync attempt, or ``None``."""
     last_success: float | None
 
 
 @dataclass
 class PortalState:
-    """A portal at a moment; times are Unix seconds."""
+    """State of a portal; times are Unix seconds."""
 
     spec: PortalSpec
     attachments: dict[str, Attachment]
     modified: float
     present: bool = True
     edits: dict[str, Any] = field(default_factory=dict)
-    garbled: bool = False
-    """It lists a record that cannot be identified."""
+    has_invalid_record: bool = False
+    """Whether it lists a record without an id."""
 
 
 @dataclass
 class State:
-    """Everything of an account at a moment, by id, in the scenario's order."""
+    """State of an account, by id, in the scenario's order."""
 
     servers: dict[str, ServerState]
     portals: dict[str, PortalState]
 
 
-class Story:
+class Replay:
     """A scenario that began at ``start`` (Unix seconds).
 
-    Before ``start`` the account stands as the scenario describes it.
+    Before ``start`` the account is in the scenario's initial state.
     """
 
     def __init__(self, scenario: Scenario, start: float) -> None:
@@ -107,7 +107,7 @@ class Story:
         return (cycle, bisect_right(self._offsets, second), sum(ticks))
 
     def outside_use(self, now: float) -> OutsideUse:
-        """What others have used up of the quota."""
+        """The quota that others have used."""
         _, second = self._cycle(now)
         for load in self.scenario.outside_load:
             if load.begins <= second < load.ends:
@@ -127,14 +127,14 @@ class Story:
         return int(cycle), second
 
     def _past(self, now: float) -> Iterator[tuple[float, Event]]:
-        """The events up to now with their times: of this telling, and of the one before it."""
+        """The events up to now with their times: of this repetition and the previous one."""
         cycle, second = self._cycle(now)
         if cycle:
             yield from self._told(cycle - 1, math.inf)
         yield from self._told(cycle, second)
 
     def _told(self, cycle: int, second: float) -> Iterator[tuple[float, Event]]:
-        """The events of one telling up to so many seconds into it."""
+        """The events of one repetition up to this many seconds."""
         begin = self.start + cycle * (self.scenario.repeat_after or 0.0)
         for event in self._events[: bisect_right(self._offsets, second)]:
             yield begin + event.at, event
@@ -162,7 +162,7 @@ class Story:
         return state
 
     def _background_syncs(self, state: State, since: float, until: float) -> None:
-        """Every attempt that the API made by itself after ``since``, up to ``until``."""
+        """Every background sync after ``since``, up to ``until``."""
         for spec in self._synced:
             tick = self._last_tick(spec, until)
             if tick > since:
@@ -174,7 +174,7 @@ class Story:
         return phase + (now - phase) // every * every
 
     def _phase(self, spec: ServerSpec) -> float:
-        """Spreads the servers over the interval, the same way in every run."""
+        """Spreads the servers over the interval, deterministically."""
         return zlib.crc32(spec.id.encode()) % int(self.scenario.sync_every * 1000) / 1000
 
 
@@ -219,12 +219,16 @@ def _edit(_scenario: Scenario, state: State, event: Edit, moment: float) -> None
     portal.modified = moment
 
 
-def _garble(_scenario: Scenario, state: State, event: Garble, _moment: float) -> None:
-    state.portals[event.portal].garbled = True
+def _add_invalid_record(
+    _scenario: Scenario, state: State, event: AddInvalidRecord, _moment: float
+) -> None:
+    state.portals[event.portal].has_invalid_record = True
 
 
-def _mend(_scenario: Scenario, state: State, event: Mend, _moment: float) -> None:
-    state.portals[event.portal].garbled = False
+def _remove_invalid_record(
+    _scenario: Scenario, state: State, event: RemoveInvalidRecord, _moment: float
+) -> None:
+    state.portals[event.portal].has_invalid_record = False
 
 
 _APPLY: dict[type[Event], Callable[..., None]] = {
@@ -235,8 +239,8 @@ _APPLY: dict[type[Event], Callable[..., None]] = {
     Remove: _remove,
     Restore: _restore,
     Edit: _edit,
-    Garble: _garble,
-    Mend: _mend,
+    AddInvalidRecord: _add_invalid_record,
+    RemoveInvalidRecord: _remove_invalid_record,
 }
 
 

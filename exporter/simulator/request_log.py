@@ -1,4 +1,4 @@
-"""What was asked of the simulator, without anything secret."""
+"""Log of the requests to the simulator, without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it is remembered: no header values, so no credentials."""
+    """A logged request; no header values, so no credentials."""
 
     method: str
     path: str
@@ -22,24 +22,24 @@ class Asked:
 
 
 class RequestLog:
-    """The latest requests, oldest first; may be read while the simulator serves."""
+    """The latest requests, oldest first. Thread-safe."""
 
     def __init__(self, limit: int = 10_000) -> None:
         self._asked: deque[Asked] = deque(maxlen=limit)
         self._lock = threading.Lock()
 
     def add(self, asked: Asked) -> None:
-        """Remembers one request."""
+        """Add a request."""
         with self._lock:
             self._asked.append(asked)
 
     def clear(self) -> None:
-        """Forgets them all."""
+        """Remove all requests."""
         with self._lock:
             self._asked.clear()
 
     def snapshot(self) -> list[Asked]:
-        """A copy that later requests leave alone."""
+        """A copy."""
         with self._lock:
             return list(self._asked)
 

@@ -1,6 +1,6 @@
-"""Made-up MCP tools and prompts of realistic shape and size; the same seed gives the same ones.
+"""Generated MCP tools and prompts of realistic shape and size; deterministic by seed.
 
-Names depend on the nouns alone, never on the seed, so that a scenario can name a tool. Sizes
+Names depend only on the nouns, not on the seed, so that a scenario can name a tool. Sizes
 follow what real servers offer: as JSON a tool has a median of about 0.9 kB, a mean of about
 1.4 kB and at most about 6 kB.
 """
@@ -48,7 +48,7 @@ _ORDERS = ("newest", "oldest", "name", "relevance", "priority")
 
 
 def tool_names(nouns: Sequence[str]) -> Iterator[str]:
-    """Endless distinct names such as ``list_issue``: all verbs of a noun, then the next noun."""
+    """Unlimited distinct names such as ``list_issue``: all verbs of a noun, then the next noun."""
     for generation in count(1):
         suffix = "" if generation == 1 else f"_{generation}"
         for noun in nouns:
@@ -57,7 +57,7 @@ def tool_names(nouns: Sequence[str]) -> Iterator[str]:
 
 
 def prompt_names(nouns: Sequence[str]) -> Iterator[str]:
-    """Endless distinct names such as ``issue_triage``."""
+    """Unlimited distinct names such as ``issue_triage``."""
     for generation in count(1):
         suffix = "" if generation == 1 else f"_{generation}"
         for topic in TOPICS:
@@ -66,17 +66,17 @@ def prompt_names(nouns: Sequence[str]) -> Iterator[str]:
 
 
 def make_tools(amount: int, nouns: Sequence[str], seed: str) -> list[dict[str, Any]]:
-    """The first ``amount`` tools of a server; fewer are always a prefix of more."""
+    """The first ``amount`` tools of a server; a smaller amount is a prefix of a larger one."""
     return [_tool(name, f"{seed}/{name}") for name in islice(tool_names(nouns), amount)]
 
 
 def make_prompts(amount: int, nouns: Sequence[str], seed: str) -> list[dict[str, Any]]:
-    """The first ``amount`` prompts of a server; fewer are always a prefix of more."""
+    """The first ``amount`` prompts of a server; a smaller amount is a prefix of a larger one."""
     return [_prompt(name, f"{seed}/{name}") for name in islice(prompt_names(nouns), amount)]
 
 
 def _tool(name: str, seed: str) -> dict[str, Any]:
-    rng = random.Random(seed)  # noqa: S311 - repeatable filler, nothing depends on its secrecy
+    rng = random.Random(seed)  # noqa: S311 - deterministic filler, not a secret
     verb, title = name.partition("_")[0], name.replace("_", " ").capitalize()
     wanted = min(_MAX_BYTES, _MEDIAN_BYTES * rng.lognormvariate(0.0, _SPREAD))
     tool: dict[str, Any] = {
@@ -141,7 +141,7 @@ def _description(title: str, rng: random.Random) -> str:
 
 
 def _prompt(name: str, seed: str) -> dict[str, Any]:
-    rng = random.Random(seed)  # noqa: S311 - repeatable filler, nothing depends on its secrecy
+    rng = random.Random(seed)  # noqa: S311 - deterministic filler, not a secret
     title = name.replace("_", " ").capitalize()
     arguments = [
         {"name": field, "description": text, "required": _chance(rng, 0.5)}

@@ -1,4 +1,4 @@
-"""A large uniform account for benchmarks and tests: nothing in it ever changes."""
+"""A large static account for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from exporter.simulator.tool_catalog import make_prompts, make_tools
 
 NOUNS = ("record", "report", "user")
 EPOCH = 1_767_225_600.0
-"""When a fleet was last looked at by default: the first of January 2026."""
+"""Default time of the last sync: January 1, 2026."""
 
 _AUTH_TYPES: tuple[AuthType, ...] = ("oauth", "bearer", "unauthenticated")
 _READY = Condition(succeeds=True, status="ready")
@@ -42,20 +42,20 @@ _VARIETY = 64
 _PROMPTS = 2
 
 
-def fleet(
+def uniform_account(
     *, portals: int, servers: int, tools: int, seed: int = 0, synced_at: float = EPOCH
-) -> Fleet:
+) -> UniformAccount:
     """An account of ``portals`` portals with ``servers`` servers each, all distinct.
 
-    Every server has ``tools`` tools and two prompts, one in ten is in error, the auth types take
-    turns. Every server was last synced at ``synced_at`` (Unix seconds), those in error last with
-    success a day earlier.
+    Every server has ``tools`` tools and two prompts, one in ten is in error, auth types alternate.
+    Every server was last synced at ``synced_at`` (Unix seconds), those in error last successfully a
+    day earlier.
     """
-    return Fleet(portals, servers, tools, seed, synced_at)
+    return UniformAccount(portals, servers, tools, seed, synced_at)
 
 
-class Fleet:
-    """See `fleet`. Servers share the tool objects in memory, not their places in the answer."""
+class UniformAccount:
+    """See `uniform_account`. Servers share the tool objects in memory."""
 
     def __init__(self, portals: int, servers: int, tools: int, seed: int, synced_at: float) -> None:
         self._size = (portals, servers, tools)
@@ -75,7 +75,7 @@ class Fleet:
         return 0
 
     def outside_use(self, now: float) -> OutsideUse:  # noqa: ARG002 - part of the interface
-        """Nobody else uses the quota."""
+        """No other program uses the quota."""
         return NO_OUTSIDE_USE
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Who may come in, how often, and which headers every answer has besides its own."""
+"""Access control: users, rate limit, and headers that are added to every response."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOO_OFTEN = plain(429, "too many requests, try again later")
 
 
 class TokenBucket:
-    """Lets ``burst`` requests pass at once, and one more each ``interval`` seconds."""
+    """A token bucket: ``burst`` requests at once, and one more every ``interval`` seconds."""
 
     def __init__(
         self, interval: float, burst: int, clock: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class TokenBucket:
         self._at = clock()
 
     def take(self) -> bool:
-        """Whether there was a token; it is gone then."""
+        """Take a token; False if there was none."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) / self._interval)
         self._at = now
@@ -44,13 +44,13 @@ class TokenBucket:
         return True
 
 
-class Guard:
-    """Stands before every path that is not open to everybody.
+class AccessControl:
+    """Guards every path that requires authentication.
 
     Args:
-        passwords: that must be known; None where nobody needs one.
-        bucket: of requests; None where there is no limit.
-        headers: of every answer, in place of the answer's own ones of the same name.
+        passwords: passwords to check; None if there are no users.
+        bucket: rate limit; None for no limit.
+        headers: added to every response; they replace headers of the same name.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Guard:
         self.headers = headers
 
     async def refusal(self, request: Request) -> Response | None:
-        """The answer for a request that may not come in; None for one that may."""
+        """The response to a rejected request; None if the request is allowed."""
         if self._bucket is not None and not self._bucket.take():
             return _TOO_OFTEN
         if self._passwords is None:
@@ -74,5 +74,5 @@ class Guard:
         ]
 
 
-OPEN = Guard()
-"""Lets everybody in."""
+OPEN = AccessControl()
+"""Allows every request."""

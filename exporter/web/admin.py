@@ -1,4 +1,4 @@
-"""What people may ask of the running exporter: to reload its configuration, and to show it."""
+"""Administration endpoints: reload the configuration, and show it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 from exporter.web.responses import Response, plain
 
 if TYPE_CHECKING:
-    from exporter.web.base_url import Site
+    from exporter.web.public_address import PublicAddress
     from exporter.web.request import Request
 
 
 class Control(Protocol):
-    """Has the configuration."""
+    """Owner of the configuration."""
 
     async def reload(self) -> str | None:
-        """Load the configuration again; one line that says why not, None where it worked."""
+        """Reload the configuration; None on success, else one line with the error."""
 
     async def effective_config(self) -> str:
         """The configuration in use as YAML, without its secrets."""
@@ -25,12 +25,12 @@ class ControlRoutes:
     """The handlers of ``/config`` and ``/-/reload``.
 
     Args:
-        control: has the configuration.
-        site: where the exporter is reached.
-        lifecycle: whether clients may reload it.
+        control: owner of the configuration.
+        site: the exporter's public address.
+        lifecycle: whether clients may reload the configuration.
     """
 
-    def __init__(self, control: Control, site: Site, lifecycle: bool) -> None:
+    def __init__(self, control: Control, site: PublicAddress, lifecycle: bool) -> None:
         self._control = control
         self._site = site
         self._lifecycle = lifecycle
@@ -41,7 +41,7 @@ class ControlRoutes:
         return Response(200, text.encode("utf-8", "replace"), "text/yaml; charset=utf-8")
 
     async def reload(self, request: Request) -> Response:
-        """Load the configuration again."""
+        """Reload the configuration."""
         if not self._lifecycle:
             return plain(403, "reloading is not enabled: start with --web.enable-lifecycle")
         if self._is_foreign(request):
@@ -52,7 +52,7 @@ class ControlRoutes:
         return plain(200, "the configuration is loaded")
 
     def _is_foreign(self, request: Request) -> bool:
-        """Whether a browser sends it on behalf of a page that is not the exporter's own."""
+        """Whether it is a browser's cross-origin request."""
         site, origin = request.header("Sec-Fetch-Site"), request.header("Origin")
         if site:
             return site not in {"same-origin", "none"}

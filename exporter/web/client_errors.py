@@ -1,6 +1,6 @@
-"""What clients do wrong: worth a line to those who look for it, and to nobody else.
+"""Logs errors of clients, at debug level only.
 
-Anybody who reaches the port can do wrong as often as he likes, so none of it is above debug.
+Anyone who can reach the port could fill a log at a higher level.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from exporter.logs import event
 LOGGER = logging.getLogger(__name__)
 
 LONGEST = 160
-"""Characters of a description, which may quote what the client sent."""
+"""Maximum characters of a description, which may quote what the client sent."""
 
 
 def client_fault(client: object, error: object) -> None:
     """Log it.
 
     Args:
-        client: its address as a socket has it; anything else where it has none.
-        error: says what was wrong.
+        client: its socket address; anything else if it has none.
+        error: describes the error.
     """
     text = str(error)
     event(

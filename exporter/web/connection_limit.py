@@ -1,4 +1,4 @@
-"""The bound on open connections."""
+"""The limit of open connections."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """Somebody is at the other end."""
+    """A connection to a client."""
 
     def evict(self) -> None:
-        """Hang up at once."""
+        """Close the connection immediately."""
 
 
-class Crowd:
-    """Knows all connections, and what each waits for.
+class ConnectionLimit:
+    """All connections, and what each is waiting for.
 
-    When there are too many, one makes room for the new one, so that whoever comes is heard: the
-    one that has waited longest for its peer's next request; where there is none, the one that
-    began first to wait for a slow reader; where there is none either, the one whose request came
-    first.
+    When there are too many, one is closed for each new one, so that new clients get a response:
+    the one that has been idle longest; if there is none, the one that has waited longest for a
+    slow reader; if there is none either, the one with the oldest request.
 
     Args:
-        most: connections. Each costs some 30 kB with TLS, and some 200 kB more, beside its answer,
-            while its peer is slow to read.
+        most: maximum connections. Each takes about 30 kB with TLS, and about 200 kB more, plus its
+            response, while its peer is slow to read.
     """
 
     def __init__(self, most: int) -> None:
@@ -40,31 +39,31 @@ class Crowd:
         return len(self._idle) + len(self._unread) + len(self._asking)
 
     def admit(self, connection: Connection) -> None:
-        """A new connection, which waits for its peer; another one may be closed for it."""
+        """Add a new, idle connection; closes another one if there are too many."""
         if len(self) >= self._most:
             self._make_room()
         self._idle[connection] = None
 
     def wait(self, connection: Connection) -> None:
-        """It is the peer's turn to ask."""
+        """It is idle: waiting for a request."""
         if connection not in self._idle and self._knows(connection):
             self.forget(connection)
             self._idle[connection] = None
 
     def work(self, connection: Connection) -> None:
-        """A request of it is being answered."""
+        """One of its requests is being processed."""
         if connection in self._idle:
             del self._idle[connection]
             self._asking[connection] = None
 
     def owe(self, connection: Connection) -> None:
-        """Its peer does not take what is ready; until the answer is out it counts as slow."""
+        """Its peer is a slow reader, until the response is sent."""
         if connection in self._asking:
             del self._asking[connection]
             self._unread[connection] = None
 
     def forget(self, connection: Connection) -> None:
-        """It is closed."""
+        """Remove it: it is closed."""
         for some in (self._idle, self._unread, self._asking):
             some.pop(connection, None)
 

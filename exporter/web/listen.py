@@ -16,7 +16,7 @@ from exporter.settings import ListenAddress
 
 BACKLOG = 512
 SOCKET_MODE = 0o660
-"""Of a unix socket: the exporter's user and group may connect."""
+"""Mode of a unix socket: the exporter's user and group may connect."""
 
 _FLAG = "--web.listen-address"
 _ALL_IPV4, _ALL = "0.0.0.0", "::"  # noqa: S104 - recognized, not bound to
@@ -28,12 +28,12 @@ _CAUSES = {
 
 
 class Endpoint(NamedTuple):
-    """Where a socket listens.
+    """The address of a listening socket.
 
     Attributes:
-        address: as the kernel has it, such as ``[::]:10180`` for all interfaces.
-        url: where a client on this machine reaches it, without a slash at the end; empty for a
-            unix socket.
+        address: as reported by the kernel, such as ``[::]:10180`` for all interfaces.
+        url: URL for a client on this machine, without a trailing slash; empty for a unix
+            socket.
     """
 
     address: str
@@ -41,10 +41,10 @@ class Endpoint(NamedTuple):
 
 
 def listen(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
-    """A socket for each address, or none at all.
+    """One socket per address, or none at all.
 
     Raises:
-        SettingsError: one of them cannot be listened on.
+        SettingsError: one of them cannot be used.
     """
     bound: list[socket.socket] = []
     try:
@@ -65,14 +65,14 @@ def _is_for_ipv6(address: ListenAddress, addresses: Sequence[ListenAddress]) -> 
 
 
 def bind(address: ListenAddress, *, ipv6_only: bool = False) -> socket.socket:
-    """A listening socket; without a host or on ``[::]`` on all interfaces, of IPv4 and IPv6.
+    """A listening socket; without a host or with ``[::]`` on all interfaces, IPv4 and IPv6.
 
     Args:
         address: where.
-        ipv6_only: leave IPv4 to another socket on the same port.
+        ipv6_only: do not accept IPv4: another socket has the same port.
 
     Raises:
-        SettingsError: the address cannot be listened on; the text says why.
+        SettingsError: the address cannot be used; the message says why.
     """
     try:
         if address.path:
@@ -95,11 +95,11 @@ def bind(address: ListenAddress, *, ipv6_only: bool = False) -> socket.socket:
         raise SettingsError(f"{_FLAG}: {address} {cause}") from None
 
 
-def hurried(listening: socket.socket) -> socket.socket:
-    """The same socket, whose connections send at once: each inherits it.
+def without_delay(listening: socket.socket) -> socket.socket:
+    """The same socket with TCP_NODELAY, which its connections inherit.
 
-    Without this a body waits 40 ms for the acknowledgement of its head. asyncio sets it only on
-    sockets that were made with the protocol's number, and Python's are not.
+    Without it a body waits 40 ms for the ACK of its head. asyncio sets it only on sockets created
+    with an explicit protocol number, and Python's are not.
     """
     if listening.family in {socket.AF_INET, socket.AF_INET6}:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -107,7 +107,7 @@ def hurried(listening: socket.socket) -> socket.socket:
 
 
 def endpoint_of(listening: socket.socket, scheme: str) -> Endpoint:
-    """Where it listens."""
+    """Its address."""
     name = listening.getsockname()
     if listening.family == socket.AF_UNIX:
         path = os.fsdecode(name)
@@ -120,7 +120,7 @@ def endpoint_of(listening: socket.socket, scheme: str) -> Endpoint:
 
 
 def _local(listening: socket.socket, host: str) -> str:
-    """The host, or loopback where it stands for all interfaces."""
+    """The host, or loopback for all interfaces."""
     if host == _ALL and listening.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
         return "::1"
     return "127.0.0.1" if host in {_ALL, _ALL_IPV4} else host
@@ -128,9 +128,9 @@ def _local(listening: socket.socket, host: str) -> str:
 
 def _bind_host(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # A name with both kinds of address means IPv4 to most clients, as it does to Go's net.Listen.
+    # A name with both address families means IPv4 to most clients, as it does to Go's net.Listen.
     family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    # All of it: the address of a link has its interface at the end.
+    # All of it: a link-local address has its interface at the end.
     return socket.create_server(where, family=family, backlog=BACKLOG)
 
 
@@ -150,13 +150,13 @@ def _bind_all(port: int) -> socket.socket:
 
 
 class _UnixSocket(socket.socket):
-    """A listening socket that takes its file away when it is closed."""
+    """A listening socket that removes its file when it is closed."""
 
     _identity: tuple[int, int] | None = None
 
     def listen_at(self, path: str) -> None:
         """Bind and listen."""
-        # Linux gives the file the mode of the socket, less the umask: never more than wanted.
+        # Linux applies the socket's mode, less the umask, to the file: never too permissive.
         os.fchmod(self.fileno(), SOCKET_MODE)
         self.bind(path)
         self._identity = _identity(path)
@@ -164,7 +164,7 @@ class _UnixSocket(socket.socket):
         self.listen(BACKLOG)
 
     def close(self) -> None:
-        """Close it, and remove the file unless it is another's by now."""
+        """Close it, and remove the file unless it has been replaced."""
         if self._identity is not None and self.fileno() >= 0:
             path = self.getsockname()
             with suppress(OSError):
@@ -185,7 +185,7 @@ def _bind_path(address: ListenAddress) -> socket.socket:
 
 
 def _remove_stale(address: ListenAddress) -> None:
-    """Make way where a socket is left over from a process that has ended."""
+    """Remove a socket file that is left over from a process that has ended."""
     path = Path(address.path)
     try:
         mode = path.lstat().st_mode
@@ -213,7 +213,7 @@ def _identity(path: str) -> tuple[int, int]:
 # --- from systemd ------------------------------------------------------------------------------
 
 FIRST_DESCRIPTOR = 3
-"""Where systemd puts the sockets, see sd_listen_fds(3)."""
+"""First descriptor passed by systemd, see sd_listen_fds(3)."""
 
 _SYSTEMD_FLAG = "--web.systemd-socket"
 

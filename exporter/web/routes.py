@@ -1,7 +1,7 @@
 """The routes, as an ASGI application without a framework.
 
-Nothing here blocks: a scrape waits for its listing in the event loop, and what takes the processor
-for a while (text, compression, the status page) runs in threads, a few at a time.
+Nothing here blocks: a scrape awaits its listing in the event loop, and CPU-bound work (rendering,
+compression, the status page) runs in threads, a few at a time.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from exporter.logs import event
 from exporter.metrics.formats import accepts_gzip, choose_format
 from exporter.threads import in_thread
-from exporter.web.access import OPEN, Guard
+from exporter.web.access import OPEN, AccessControl
 from exporter.web.admin import Control, ControlRoutes
-from exporter.web.base_url import Site
 from exporter.web.discovery import targets
+from exporter.web.public_address import PublicAddress
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
-from exporter.web.send_limit import MOST_BYTES, Outgoing
+from exporter.web.send_limit import MAX_BYTES, SendLimit
 from exporter.web.status.page import StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
-    from exporter.scrape_result import Observed
+    from exporter.scrape_result import AccountState
     from exporter.web.responses import Receive, Scope, Send
 
 LOGGER = logging.getLogger(__name__)
 
 RENDERERS = 2
-"""Expositions made at a time: they compete for one interpreter, so more would not be faster."""
+"""Expositions rendered at a time: they compete for one interpreter, so more would not be faster."""
 
 GZIP_LEVEL = 3
-"""Three megabytes of metrics text come down to a twelfth in 14 ms; level 6 takes two and a half
-times as long to save another eighth."""
+"""Three megabytes of metrics are compressed to a twelfth in 14 ms; level 6 takes two and a half
+times as long for another eighth."""
 
 METHODS = ("GET", "HEAD")
 
-MOST_PAGES = 16
-"""Status pages that wait to be made, one at a time, so that scrapes go first."""
+MAX_PENDING_PAGES = 16
+"""Maximum queued status pages, rendered one at a time so that scrapes go first."""
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
 CONFIG, RELOAD = "/config", "/-/reload"
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class Outcome(Protocol):
-    """What a scrape leaves for the exposition."""
+    """The result of a scrape, for the exposition."""
 
     @property
     def identity(self) -> object:
@@ -62,24 +62,24 @@ class Outcome(Protocol):
 
 
 class Source(Protocol):
-    """Where scrapes come from: see `exporter.accounts.Accounts`."""
+    """Interface of `exporter.accounts.Accounts`."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the accounts."""
+        """Names of the accounts."""
 
-    def observed(self) -> Sequence[Observed]:
-        """What is known of each account; returns at once."""
+    def observed(self) -> Sequence[AccountState]:
+        """The state of each account; does not block."""
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Any:
         """The `Outcome` for all accounts or the named one; KeyError for an unknown name."""
 
     def expose(self, scrapes: Any, form: Format, names: frozenset[str]) -> Iterable[bytes]:
-        """The exposition, in pieces; called from several threads."""
+        """The exposition, in chunks; called from several threads."""
 
 
 class Route(NamedTuple):
-    """Who answers a path, to which methods, and whether to anybody."""
+    """Handler, methods and access control of a path."""
 
     handler: Callable[[Request], Awaitable[Response]]
     methods: tuple[str, ...] = METHODS
@@ -92,12 +92,12 @@ class App:
     Args:
         source: of scrapes.
         telemetry_path: of the metrics.
-        control: has the configuration; without it there is no ``/config`` and no ``/-/reload``.
+        control: owner of the configuration; without it there is no ``/config`` or ``/-/reload``.
         lifecycle: whether ``/-/reload`` may be used.
-        site: where the exporter is reached.
-        max_requests: expositions that may wait or be made at the same time; 0 for no limit.
-        guard: who may come in; must return at once.
-        most_bytes: of all answers that wait for their readers; the oldest are cut off beyond.
+        site: the exporter's public address.
+        max_requests: maximum expositions queued or being rendered; 0 for no limit.
+        guard: access control for a request; must not block.
+        most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
     """
 
     def __init__(
@@ -107,17 +107,17 @@ class App:
         telemetry_path: str = "/metrics",
         control: Control | None = None,
         lifecycle: bool = False,
-        site: Site = Site(),  # noqa: B008 - a frozen value
+        site: PublicAddress = PublicAddress(),  # noqa: B008 - a frozen value
         max_requests: int = 0,
-        guard: Callable[[], Guard] = lambda: OPEN,
-        most_bytes: int = MOST_BYTES,
+        guard: Callable[[], AccessControl] = lambda: OPEN,
+        most_bytes: int = MAX_BYTES,
     ) -> None:
         self._source = source
         self._control = None if control is None else ControlRoutes(control, site, lifecycle)
         self._site = site
         self._max_requests = max_requests
         self._guard = guard
-        self._outgoing = Outgoing(most_bytes)
+        self._sending = SendLimit(most_bytes)
         self._renderings: dict[object, asyncio.Task[Response]] = {}
         self._renderers = asyncio.Semaphore(RENDERERS)
         self._pages = 0
@@ -159,23 +159,23 @@ class App:
         return {path: Route(self._redirect) for path in ways_in} | served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         request = Request(scope, receive)
         guard = self._guard()
         try:
             response = await self._answer(request, guard)
         except asyncio.CancelledError:
-            # The server's patience at its end is over: the client hears so before it hangs up.
+            # The server is stopping: the client gets a response before the connection closes.
             response = plain(503, "shutting down")
-        except Exception as error:  # noqa: BLE001 - a bug must not take the other scrapes down
+        except Exception as error:  # noqa: BLE001 - a bug must not affect other scrapes
             event(LOGGER, logging.ERROR, "request failed", path=request.path[:200], exc_info=error)
             response = _INTERNAL_ERROR
         head_only = request.method == "HEAD"
-        await self._outgoing.send(
+        await self._sending.send(
             response.send(send, head_only=head_only, headers=guard.headers), len(response.body)
         )
 
-    async def _answer(self, request: Request, guard: Guard) -> Response:
+    async def _answer(self, request: Request, guard: AccessControl) -> Response:
         route = self._routes.get(request.path)
         if route is None or not route.is_open:
             refusal = await guard.refusal(request)
@@ -191,7 +191,7 @@ class App:
         return plain(302, "found", ("Location", f"{self._site.link_prefix}/"))
 
     async def _show_status(self, request: Request) -> Response:
-        if self._pages >= MOST_PAGES:
+        if self._pages >= MAX_PENDING_PAGES:
             return plain(503, "too many status pages are asked for, try again later")
         self._pages += 1
         try:
@@ -224,7 +224,7 @@ class App:
         return _CLIENT_GONE if outcome is None else await self._exposition(request, outcome)
 
     async def _exposition(self, request: Request, outcome: Outcome) -> Response:
-        """The text of a scrape, made once for all that want the same of the same listings."""
+        """The text of a scrape, rendered once for all requests that want the same."""
         form = choose_format(request.header("Accept"))
         gzip = accepts_gzip(request.header("Accept-Encoding"))
         names = request.query("name[]")
@@ -258,7 +258,7 @@ class App:
 
 
 def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
-    """Gzip of all pieces, and their bytes; a large text is never held whole."""
+    """Gzip of all chunks, and their size; a large text is never in memory as a whole."""
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     size = 0
     packed = bytearray()
@@ -270,9 +270,9 @@ def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
 
 
 async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T | None:
-    """The result; None where the client goes before it is there.
+    """The result; None if the client disconnects first.
 
-    A listing goes on whoever leaves: others may wait for it.
+    A listing continues when a client disconnects: others may wait for it.
     """
     loop = asyncio.get_running_loop()
     result, gone = loop.create_task(waiting), loop.create_task(request.abandoned())

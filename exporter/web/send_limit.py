@@ -1,4 +1,4 @@
-"""The bound on answers that wait in memory for their readers."""
+"""The limit of memory for responses that are being sent."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from exporter.web.responses import PIECE
 
 LOGGER = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 1024 * 1024
-"""As they wait: texts of metrics do so compressed, at about a twelfth of their size."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Metrics are kept compressed, at about a twelfth of their size."""
 
 
-class Outgoing:
-    """Answers on their way; for one event loop.
+class SendLimit:
+    """Responses being sent; for one event loop.
 
-    When all of them together are too large, those that were begun first are cut off: their
-    readers have had the most time.
+    When their total is too large, the oldest are aborted: their readers have had the most time.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_BYTES) -> None:
         self._most = most_bytes
         self._sizes: dict[asyncio.Task[None], int] = {}
         self._total = 0
 
     async def send(self, sending: Coroutine[Any, Any, None], size: int) -> None:
-        """Wait for ``sending``, which holds so many bytes; return early where it is cut off."""
+        """Wait for ``sending``, which holds this many bytes; returns early if it is aborted."""
         if size <= PIECE:  # no more than its connection's buffers
             await sending
             return
@@ -40,7 +39,7 @@ class Outgoing:
         try:
             await task
         except asyncio.CancelledError:
-            if task in self._sizes:  # whoever waits here was cancelled, not the reader cut off
+            if task in self._sizes:  # the caller was cancelled, not the response aborted
                 raise
             event(LOGGER, logging.WARNING, "slow reader cut off, answers need too much memory")
         finally:

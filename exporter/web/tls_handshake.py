@@ -1,7 +1,7 @@
-"""The first protocol of a connection on a server with TLS: it shakes hands, then hands over.
+"""The first protocol of a connection with TLS: does the handshake, then hands over to HTTP.
 
-The handshake has the certificate of its moment, and it waits in the event loop, so that a peer
-that never ends it costs others nothing. Before the first byte not even memory is set aside.
+The handshake uses the current certificate, and it waits in the event loop, so that a peer that
+never completes it does not block others. No buffers are allocated before the first byte.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.web.client_errors import client_fault
-from exporter.web.connection_limit import Crowd
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.tls import Tls
 
 _HANDSHAKE = 0x16
@@ -23,23 +23,23 @@ _NOT_TLS = (
 
 
 class _Encryption(SSLProtocol):
-    """asyncio's TLS, with less memory set aside for each connection than its 256 KiB.
+    """asyncio's TLS with a smaller buffer per connection than its 256 KiB.
 
-    `asyncio.loop.start_tls` would do, if it let one choose.
+    `asyncio.loop.start_tls` has no option for it.
     """
 
     max_size = 16 * 1024
-    """Bytes that are read at a time: a record of TLS, and more than a scrape's request."""
+    """Bytes read at a time: a TLS record, and more than a scrape's request."""
 
 
-class Door(asyncio.Protocol):
-    """Owns a connection until its handshake is done.
+class TlsHandshake(asyncio.Protocol):
+    """Owns a connection until its handshake is complete.
 
     Args:
-        tls: of this moment.
-        http: makes the protocol that follows.
-        crowd: of all connections.
-        doors: of the server: what stands in it is told to shut down at the end.
+        tls: current TLS settings.
+        http: creates the protocol that follows.
+        connections: of all connections.
+        handshakes: connections of the server that are shut down at the end.
         timeout: seconds to the first byte, and from there to the end of the handshake.
     """
 
@@ -47,28 +47,28 @@ class Door(asyncio.Protocol):
         self,
         tls: Tls,
         http: Callable[[], asyncio.Protocol],
-        crowd: Crowd,
-        doors: set[Any],
+        connections: ConnectionLimit,
+        handshakes: set[Any],
         timeout: float,
     ) -> None:
         self._tls = tls
         self._http = http
-        self._crowd = crowd
-        self._doors = doors
+        self._connections = connections
+        self._handshakes = handshakes
         self._timeout = timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first byte."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
-        self._crowd.admit(self)
-        self._doors.add(self)
-        # Bytes that the peer does not take stay in sight of the HTTP protocol's deadline.
+        self._connections.admit(self)
+        self._handshakes.add(self)
+        # Unsent bytes are covered by the HTTP protocol's deadline.
         transport.set_write_buffer_limits(high=0)
         self._alarm = asyncio.get_running_loop().call_later(self._timeout, self._give_up)
 
     def data_received(self, data: bytes) -> None:
-        """Begin to shake hands; what comes next goes to the encryption."""
+        """Start the handshake; further bytes go to the TLS protocol."""
         if data[0] != _HANDSHAKE:
             self._say("no TLS")
             self._transport.write(_NOT_TLS)
@@ -81,12 +81,12 @@ class Door(asyncio.Protocol):
         _feed(encryption, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer has gone."""
+        """The peer has disconnected."""
         del exc
         self._leave()
 
     def evict(self) -> None:
-        """Hang up at once."""
+        """Close the connection immediately."""
         self._transport.abort()
 
     shutdown = evict
@@ -129,24 +129,24 @@ class Door(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._alarm.cancel()
-        self._doors.discard(self)
-        self._crowd.forget(self)
+        self._handshakes.discard(self)
+        self._connections.forget(self)
 
 
 class _Threshold(asyncio.Protocol):
-    """What the encryption calls at the end of a good handshake, before the first byte within."""
+    """Called by the TLS protocol after a successful handshake, before the first byte."""
 
     def __init__(self, enter: Callable[[asyncio.Transport], None]) -> None:
         self._enter = enter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Leave the rest to another protocol."""
+        """Hand over to the HTTP protocol."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._enter(transport)
 
 
 def _feed(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
-    """Hand it what the transport has read before it was there."""
+    """Pass on what the transport has read before."""
     rest = memoryview(data)
     while rest:
         buffer = memoryview(protocol.get_buffer(len(rest)))

@@ -1,4 +1,4 @@
-"""Files that are read once and looked at ever after."""
+"""Files that are read again when they change."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from pathlib import Path
 from exporter.settings import read_file
 
 SETTLED = 1.0
-"""Seconds after which a file that changes again has another time of change, on any file system."""
+"""Seconds after which another change has another mtime, on any file system."""
 
 LARGEST = 1 << 20
-"""Bytes: more than any certificate bundle has that is meant for a server."""
+"""Maximum bytes of a file; no server certificate bundle is larger."""
 
 _Look = tuple[int, ...]
 
 
 class WatchedFiles:
-    """Reads files, and tells whether one of them is another one by now.
+    """Reads files and detects changes.
 
-    A file may change twice within one tick of the file system's clock and look the same after the
-    second change. So once the first `SETTLED` seconds are over, what the files hold is compared
-    too, once; and every `SETTLED` seconds where one could not be read. Times of files are compared
-    with each other alone, never with a clock.
+    A file may change twice within the resolution of mtime. So after `SETTLED` seconds the contents
+    are compared too, once; and every `SETTLED` seconds if a file could not be read. mtimes are only
+    compared with each other, never with a clock.
 
     Args:
         clock: seconds, monotonic.
@@ -37,7 +36,7 @@ class WatchedFiles:
         self._compare_at: float | None = clock() + SETTLED
 
     def read(self, name: str, limit: int = LARGEST) -> bytes:
-        """What the file holds; it is watched from now on, even where it cannot be read.
+        """The contents of the file; it is watched from now on, even if it cannot be read.
 
         Raises:
             UnreadableError: for whatever reason.
@@ -50,15 +49,15 @@ class WatchedFiles:
 
     @property
     def digests(self) -> dict[str, bytes]:
-        """By name, of all that was read; empty where that failed."""
+        """Digests of the files by name; empty for those that could not be read."""
         return self._digests
 
     def read_again(self) -> None:
-        """Count them as changed in a while: what was read could not be used, and may be then."""
+        """Report a change again later: the contents could not be used, and may be then."""
         self._digests = dict.fromkeys(self._digests, b"")
 
     def changed(self) -> bool:
-        """Whether to read them again: one is another one by now. Never raises."""
+        """Whether a file has changed. Never raises."""
         if any(_look_at(name) != look for name, look in self._looks.items()):
             return True
         if self._compare_at is None or self._clock() < self._compare_at:
@@ -69,7 +68,7 @@ class WatchedFiles:
 
 
 def _look_at(name: str) -> _Look | None:
-    """What tells whether the file is another one; follows links, as Kubernetes swaps them."""
+    """The file's identity; follows symbolic links, which Kubernetes swaps."""
     try:
         found = Path(name).stat()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The web configuration file: TLS, users, headers and a rate limit, read again when they change."""
+"""The web configuration file: TLS, users, headers and a rate limit, reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.settings.parsers import duration
 from exporter.settings.read_file import UnreadableError
 from exporter.settings.values import Hidden
 from exporter.settings.yaml_loader import Document, read
-from exporter.web.access import Guard, TokenBucket
+from exporter.web.access import AccessControl, TokenBucket
 from exporter.web.basic_auth import Passwords
 from exporter.web.tls import Pem, Tls, build
 from exporter.web.watched_files import WatchedFiles
@@ -30,8 +30,8 @@ from exporter.web.web_config_schema import (
 
 LOGGER = logging.getLogger(__name__)
 
-HIGHEST_COST = 18
-"""Of a bcrypt hash: a check takes many seconds from here on."""
+MAX_COST = 18
+"""Maximum cost of a bcrypt hash: above it a check takes many seconds."""
 
 _HASH = re.compile(r"\$2[abxy]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -45,7 +45,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
 
 
 class WebConfig(Hidden, frozen=True, eq=False):
-    """What the file says, checked.
+    """The validated contents of the file.
 
     Attributes:
         tls: None for plain HTTP.
@@ -62,7 +62,7 @@ class WebConfig(Hidden, frozen=True, eq=False):
     burst: int
 
     def protections(self) -> Iterator[tuple[str, int]]:
-        """What keeps strangers out, and how strongly."""
+        """The protections, to detect a weakened configuration."""
         yield "tls_server_config", self.tls is not None
         yield "tls_server_config.client_auth_type", 0 if self.tls is None else self.tls.verifies
         yield (
@@ -94,13 +94,13 @@ class WebConfigFile:
     def tls(self) -> Tls | None:
         """What a connection that begins now is encrypted with; None for plain HTTP.
 
-        Never raises: where the files cannot be used, what was read before stays in use.
+        Never raises: where the files cannot be used, the previous contents stay in use.
         """
         self._refresh()
         return self._config.tls
 
-    def guard(self) -> Guard:
-        """Who judges a request that begins now; never raises, as `tls`."""
+    def guard(self) -> AccessControl:
+        """Access control for a new request; never raises, as `tls`."""
         self._refresh()
         return self._guard
 
@@ -142,7 +142,7 @@ class WebConfigFile:
             event(LOGGER, logging.DEBUG, "where it failed", exc_info=problem.__cause__)
 
     def _refuse_less(self, config: WebConfig) -> None:
-        """A file that is half written looks like one that lets everybody in."""
+        """A half-written file may look like one without any protection."""
         for (key, old), (_, new) in zip(
             self._config.protections(), config.protections(), strict=True
         ):
@@ -151,13 +151,13 @@ class WebConfigFile:
                     f"{self._name}: {key}: is gone or weaker, which takes a restart; put it back"
                 )
 
-    def _new_guard(self, config: WebConfig, before: WebConfig | None) -> Guard:
-        """The guard of the configuration; what did not change keeps what it remembers."""
+    def _new_guard(self, config: WebConfig, before: WebConfig | None) -> AccessControl:
+        """Access control of the configuration; unchanged parts keep their state."""
         if before is None or before.users != config.users:
             self._passwords = Passwords(config.users) if config.users else None
         if before is None or (before.interval, before.burst) != (config.interval, config.burst):
             self._bucket = TokenBucket(config.interval, config.burst) if config.interval else None
-        return Guard(self._passwords, self._bucket, config.headers)
+        return AccessControl(self._passwords, self._bucket, config.headers)
 
 
 # --- from the file to what it means ------------------------------------------------------------
@@ -204,9 +204,9 @@ def _check_users(users: Mapping[str, str], document: Document) -> None:
             raise document.error(
                 f"{place}.{user}", "is not a bcrypt hash; make one with htpasswd -nBC 10 ''"
             )
-        if not 4 <= int(found["cost"]) <= HIGHEST_COST:  # noqa: PLR2004 - bcrypt's own lowest
+        if not 4 <= int(found["cost"]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own lowest
             raise document.error(
-                f"{place}.{user}", f"has a cost that is not from 4 to {HIGHEST_COST}; use 10"
+                f"{place}.{user}", f"has a cost that is not from 4 to {MAX_COST}; use 10"
             )
 
 
@@ -243,7 +243,7 @@ def _tls(file: WebFile, document: Document, files: WatchedFiles, home: Path) -> 
 def _pem(
     section: TlsSection, key: str, *, files: WatchedFiles, home: Path, document: Document
 ) -> Pem | None:
-    """What stands inline under the key, or in the file that is named beside it."""
+    """The inline value of the key, or the contents of the file named beside it."""
     inline, named = getattr(section, key), getattr(section, f"{key}_file")
     place = f"tls_server_config.{key}_file"
     if inline and named:

@@ -16,7 +16,7 @@ DURATION = "use a duration such as 1s, or 0"
 
 
 class TlsSection(Hidden, forbid_unknown_fields=True, frozen=True):
-    """``tls_server_config``; an empty text stands for a key that is not given."""
+    """``tls_server_config``; an empty string is the same as an absent key."""
 
     cert: str = ""
     key: str = ""
@@ -57,17 +57,17 @@ class WebFile(Hidden, forbid_unknown_fields=True, frozen=True):
 
 
 def web_file(document: Document) -> WebFile:
-    """What the document says.
+    """The contents of the document.
 
     Raises:
-        SettingsError: a key that there is not, or a value of another type; never shows the value.
+        SettingsError: an unknown key or a value of the wrong type; never shows the value.
     """
     value = {} if document.value is None else _without_nulls(document.value)
     return decoded(document, value, WebFile)
 
 
 def _without_nulls(value: object) -> object:
-    """A key without a value counts as not given, as it does in Go."""
+    """A key without a value counts as absent, as in Go."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(one) for key, one in value.items() if one is not None}
     return value

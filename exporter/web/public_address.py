@@ -1,4 +1,4 @@
-"""Where the exporter is reached: by its own prefix, and by the URL that users have. Pure."""
+"""The exporter's public address: route prefix and external URL. Pure."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ HOST = re.compile(
 _PORTS = {"http": "80", "https": "443"}
 
 
-class Site(msgspec.Struct, frozen=True):
-    """The paths as they are served and as users see them.
+class PublicAddress(msgspec.Struct, frozen=True):
+    """Paths as they are served and as clients see them.
 
     Attributes:
-        route_prefix: before every path that is served; without a slash at the end, or empty.
-        external_url: where users reach the exporter, without a slash at the end; may be empty.
+        route_prefix: prefix of every served path; without a trailing slash, or empty.
+        external_url: URL of the exporter for clients, without a trailing slash; may be empty.
     """
 
     route_prefix: str = ""
     external_url: str = ""
 
     def served(self, path: str) -> str:
-        """A path as the server gets it."""
+        """A path as the server receives it."""
         return self.route_prefix + path
 
     @property
     def link_prefix(self) -> str:
-        """What clients put before every path; a proxy may take it away."""
+        """Prefix of every path for clients; a proxy may strip it."""
         return urlsplit(self.external_url).path if self.external_url else self.route_prefix
 
     def address(self, scheme: str, host: str) -> tuple[str, str] | None:
-        """The scheme, and ``host:port``, by which a client of this kind reaches the exporter.
+        """The scheme and ``host:port`` under which a client reaches the exporter.
 
         Args:
             scheme: of the request.
-            host: of the request, as its header has it.
+            host: the request's ``Host`` header.
 
         Returns:
-            None where neither the URL nor the request says a host.
+            None if neither the external URL nor the request has a host.
         """
         if self.external_url:
             url = urlsplit(self.external_url)
@@ -52,11 +52,11 @@ class Site(msgspec.Struct, frozen=True):
         return scheme, f"{found['host']}:{found['port'] or _PORTS[scheme]}"
 
     def is_own(self, origin: str, host: str) -> bool:
-        """Whether a browser's ``Origin`` is where the exporter is reached.
+        """Whether a browser's ``Origin`` is the exporter's public address.
 
         Args:
-            origin: of the page that sends a request: scheme, host and port.
-            host: of the request, as its header has it.
+            origin: the ``Origin`` header: scheme, host and port.
+            host: the request's ``Host`` header.
         """
         scheme = origin.partition("://")[0]
         reached = {_origin(self.external_url), _origin(f"{scheme}://{host}")} - {None}
@@ -64,7 +64,7 @@ class Site(msgspec.Struct, frozen=True):
 
 
 def _origin(url: str) -> tuple[str, str, str] | None:
-    """Scheme, host and port, by which a browser tells origins apart; None where it is no URL."""
+    """An origin as scheme, host and port; None if it is not a URL."""
     scheme, _, rest = url.lower().partition("://")
     found = HOST.fullmatch(rest.partition("/")[0])
     if scheme not in _PORTS or found is None:
