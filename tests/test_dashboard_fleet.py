@@ -13,7 +13,7 @@ import pytest
 from backfill import Sample, backfilled, lines, scrapes, told
 from exporter.metrics import catalog as c
 from exporter.simulator.server import Simulator
-from exporter.simulator.uniform_account import fleet
+from exporter.simulator.uniform_account import uniform_account
 from grafanaview import STEP, Moment, answered
 from mixin.dashboards.expressions import panels
 from mixin.dashboards.overview_time import LINES
@@ -85,7 +85,9 @@ class Fleet:
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     clock = Clock()
-    account = fleet(portals=PORTALS, servers=SERVERS // PORTALS, tools=1, synced_at=START - 600)
+    account = uniform_account(
+        portals=PORTALS, servers=SERVERS // PORTALS, tools=1, synced_at=START - 600
+    )
     with ExitStack() as cleanup:
         with Simulator(account, clock=clock, quota=None) as simulator:
             (samples,) = told(simulator, clock, [START])
