@@ -74,6 +74,9 @@ EMPTY = {
     "Cloudflare MCP / Exporter: Listing against its budget: C": (
         "the scrape timeout is recorded by a Prometheus with the feature extra-scrape-metrics alone"
     ),
+    "Cloudflare MCP / Overview: Servers gone: A": (
+        "the account is listed with the servers that are in no portal"
+    ),
 }
 """Expressions that give nothing here, each with its reason."""
 

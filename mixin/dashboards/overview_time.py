@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
-from mixin.dashboards.panels import Look, Text, graph, history, query, steps
+from mixin.dashboards.panels import LINES, Look, Text, graph, history, query, steps
 from mixin.dashboards.promql import SERVER, in_portals, longest, one, server_named
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
 
 NAME = "{{server_name}} ({{server_id}})"
-LINES = 30
-"""Servers in one panel, however many there are: more could not be told apart."""
 
 
 def rows(thresholds: Thresholds) -> tuple[Row, ...]:

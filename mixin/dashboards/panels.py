@@ -29,6 +29,9 @@ P = TypeVar("P", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 WIDTH = 24
 """Columns of Grafana's grid."""
 
+LINES = 30
+"""Objects in one graph, however many there are: more could not be told apart."""
+
 BANDS = 20
 """Lines of a state timeline on one of its pages."""
 
