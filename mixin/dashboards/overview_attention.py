@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders.common import TableSortByFieldState
 from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
-from mixin.dashboards.panels import Look, Text, grid, query
+from mixin.dashboards.panels import STEPS, Look, Text, grid, query
 from mixin.dashboards.promql import (
     SERVER,
     account_named,
@@ -126,7 +126,9 @@ def _gone(text: Text, expr: str, *shown: Column) -> table.Panel:
         [query(f"1000 * ({account_named(expr)})", ref="A", as_table=True)],
     )
     return columns(
-        panel.sort_by([TableSortByFieldState().display_name("Last seen").desc(True)]),
+        panel.max_data_points(STEPS).sort_by(
+            [TableSortByFieldState().display_name("Last seen").desc(True)]
+        ),
         *shown,
         Column("Value #A", "Last seen", unit="dateTimeFromNow", width=150),
         Column("account_name", "Account"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
-from mixin.dashboards.panels import LINES, Look, Text, graph, history, query, steps
+from mixin.dashboards.panels import LINES, STEPS, Look, Text, graph, history, query, steps
 from mixin.dashboards.promql import SERVER, in_portals, longest, one, server_named
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _failures() -> statetimeline.Panel:
         ),
         Look(mappings=states.mappings(*states.FAILURES), height=10),
         [query(shown, NAME)],
-    )
+    ).max_data_points(STEPS)
 
 
 def _staleness(thresholds: Thresholds) -> timeseries.Panel:
@@ -57,7 +57,7 @@ def _staleness(thresholds: Thresholds) -> timeseries.Panel:
         Look(unit="s", steps=steps((thresholds.sync_stale_seconds, states.STALE)), height=9),
         [query(shown, NAME)],
         line_at_threshold=True,
-    )
+    ).max_data_points(STEPS)
 
 
 def _auth_types() -> timeseries.Panel:

@@ -32,6 +32,9 @@ WIDTH = 24
 LINES = 30
 """Objects in one graph, however many there are: more could not be told apart."""
 
+STEPS = 300
+"""Steps of a query over all servers: in a day, one in five minutes."""
+
 BANDS = 20
 """Lines of a state timeline on one of its pages."""
 
