@@ -24,7 +24,16 @@ INSTANCES = {"one:10180": 1_789_000_000.0, "two:10180": 1_789_500_000.0}
 Sample = tuple[str, Mapping[str, str], float]
 
 # How long something took, and what the process and the interpreter say of themselves.
-UNSTEADY = ("process_", "python_", "cloudflare_mcp_collection_duration", "cloudflare_mcp_api_req")
+UNSTEADY = ("process_", "python_", "cloudflare_mcp_collection_d", "cloudflare_mcp_api_request_d")
+DURATION = "cloudflare_mcp_collection_duration_seconds"
+STEADY: dict[str, float] = {
+    "process_cpu_seconds_total": 12,
+    "process_resident_memory_bytes": 60_000_000,
+    "process_open_fds": 20,
+    "process_max_fds": 1024,
+    "scrape_duration_seconds": 0.5,
+    "scrape_timeout_seconds": 10,
+}
 CONFIG = "global: {scrape_interval: 1m}\n"
 FOR_EVER = "--storage.tsdb.retention.time=100y"
 
@@ -57,7 +66,9 @@ def _samples(text: str) -> Iterator[Sample]:
             labels = dict(sample.labels)
             if sample.name == "cloudflare_mcp_exporter_build_info":
                 labels = {"version": "1.2.3"}
-            if not sample.name.startswith(UNSTEADY):
+            if sample.name.startswith(DURATION):
+                yield sample.name, labels, 0.25
+            elif not sample.name.startswith(UNSTEADY):
                 yield sample.name, labels, sample.value
 
 
@@ -67,6 +78,7 @@ def scrapes(samples: list[Sample], instances: Mapping[str, float]) -> Iterator[S
         target = {"job": JOB, "instance": instance}
         yield "up", target, 1
         yield "process_start_time_seconds", target, started
+        yield from ((name, target, value) for name, value in STEADY.items())
         for name, labels, value in samples:
             yield name, {**labels, **target}, value
 

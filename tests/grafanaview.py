@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from mixin.dashboards.expressions import filled, panels
+from mixin.dashboards.expressions import filled
 from nodepackages import npm_packages
 from processes import Prometheus
 from realparts import require
@@ -19,8 +19,6 @@ from realparts import require
 HERE = Path(__file__).parent
 LINES = ("11", "12", "13")
 """Lines of Grafana; ``tests/grafana`` has the newest version of each."""
-SHOWN = {"stat", "state-timeline", "table"}
-"""Types of panels whose texts and colors are known without drawing them."""
 STEP = 10
 
 
@@ -39,11 +37,6 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 Panel = Mapping[str, Any]
-
-
-def shown(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The panels that `seen` knows."""
-    return [panel for panel in panels(dashboard) if panel["type"] in SHOWN]
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -137,4 +130,10 @@ def _timeline(panel: Panel, began: float) -> Iterator[str]:
             yield f"    {since:3} to {until:3} s: {cell(span)}"
 
 
-_TEXTS = {"stat": _stat, "table": _table, "state-timeline": _timeline}
+def _graph(panel: Panel, _: float) -> Iterator[str]:
+    if not panel["legend"]:
+        yield str(panel["empty"])
+    yield from sorted(f"{line['name']}: {cell(line)}" for line in panel["legend"])
+
+
+_TEXTS = {"timeseries": _graph, "stat": _stat, "table": _table, "state-timeline": _timeline}

@@ -51,6 +51,7 @@ const CUSTOM = {
   table: ["align", "cellOptions", "filterable", "hidden", "hideFrom.viz", "inspect", "width"],
   "state-timeline": ["fillOpacity", "lineWidth"],
   stat: [],
+  timeseries: ["fillOpacity", "lineStyle", "lineWidth", "thresholdsStyle"],
 };
 
 const item = (id, process, isCustom) => ({
@@ -309,7 +310,26 @@ function spans(field, times) {
   return found;
 }
 
-const SEEN = { table: seenTable, stat: seenStat, "state-timeline": seenTimeline };
+// Lines are drawn elsewhere: what is known here is what each is called, its last value as it is
+// written, and its color where that does not come from a palette.
+function seenGraph(panel, data) {
+  const legend = data.flatMap((frame) =>
+    frame.fields
+      .filter((field) => field.type === FieldType.number)
+      .map((field) => {
+        const display = field.display(field.values.at(-1));
+        const { mode, fixedColor } = field.config.color ?? {};
+        return {
+          name: grafana.getFieldDisplayName(field, frame, data),
+          text: words(display),
+          color: mode === "fixed" ? fixedColor : "",
+        };
+      }),
+  );
+  return legend.length ? { legend } : { empty: panel.fieldConfig.defaults.noValue, legend };
+}
+
+const SEEN = { timeseries: seenGraph, table: seenTable, stat: seenStat, "state-timeline": seenTimeline };
 
 function transformed(panel, data) {
   const context = { interpolate: identity };
