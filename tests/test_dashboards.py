@@ -254,6 +254,9 @@ def test_its_first_screen_is_open_and_whatever_is_below_asks_nothing(
     assert collapsed == sorted(collapsed)
     assert True in collapsed
     assert all(bool(row["panels"]) == row["collapsed"] for row in rows)
+    # While a row is collapsed, the next one is right below it.
+    tops = [row["gridPos"]["y"] for row in rows if row["collapsed"]]
+    assert tops == list(range(tops[0], tops[0] + len(tops)))
     seen = list(open_panels(dashboard))
     assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in seen) <= FIRST_SCREEN
     assert sum(len(panel["targets"]) for panel in seen) <= TARGETS

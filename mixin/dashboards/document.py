@@ -133,8 +133,20 @@ def _page(title: str, url: str, tooltip: str) -> dashboard.DashboardLink:
     )
 
 
+def _closed(panels: list[dict[str, Any]]) -> None:
+    """Move rows up to where they are while those above them are collapsed."""
+    hidden = 0
+    for panel in panels:
+        inside = panel.get("panels", [])
+        for each in (panel, *inside):
+            each["gridPos"]["y"] -= hidden
+        bottom = max((each["gridPos"]["y"] + each["gridPos"]["h"] for each in inside), default=0)
+        hidden += max(0, bottom - panel["gridPos"]["y"] - 1)
+
+
 def _finished(content: dict[str, Any]) -> dict[str, Any]:
     """What the library leaves out or cannot leave out."""
+    _closed(content["panels"])
     every = [each for panel in content["panels"] for each in (panel, *panel.get("panels", ()))]
     for number, panel in enumerate(every, start=1):
         panel["id"] = number
