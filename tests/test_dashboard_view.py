@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from backfill import INSTANCES, Sample, backfilled, lines, scrapes, told
@@ -77,12 +78,13 @@ class Past:
         self.portals = portals
 
     @cached_property
-    def _answered(self) -> list[Answered]:
+    def answered(self) -> list[Answered]:
+        """Every panel with what this Prometheus says to it."""
         return [answered(self.prometheus, panel, moment) for panel, moment in everything()]
 
     @cache  # noqa: B019 - it lives as long as the tests of this file
     def _seen(self, line: str) -> list[dict[str, Any]]:
-        return seen(line, self._answered)
+        return seen(line, self.answered)
 
     def view(self, uid: str, line: str) -> Seen:
         """What is seen of each panel of a dashboard in a line of Grafana, by title."""
@@ -284,6 +286,20 @@ def test_a_server_in_three_portals_is_one_row_and_a_portal_of_broken_servers_is_
         ("No server works [red]", "Customer support"),
         ("Shows no tools [orange]", "Finance"),
     ]
+
+
+@by_line()
+def test_without_the_rules_the_rows_are_the_same_and_have_no_alert(past: Past, line: str) -> None:
+    (known,) = [each for each in past.answered if each.panel["title"] == ATTENTION]
+    servers, _, synced = known.answers
+    unruled = msgspec.structs.replace(known, answers=[servers, {"result": []}, synced])
+    (table,) = seen(line, [unruled])
+    with_rules = rows(past.view(OVERVIEW_UID, line), ATTENTION)
+    without = rows({ATTENTION: table}, ATTENTION)
+    assert {row["Alert since"]["text"] for row in without} == {"no alert"}
+    for row in (*with_rules, *without):
+        del row["Alert since"]
+    assert without == with_rules
 
 
 @by_line()

@@ -47,7 +47,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 ALONE = {"Value #A": "Value"}
-"""How Grafana calls the values of query A while no other query gives a frame."""
+"""How Grafana calls the values of query A where there is no other query."""
 
 
 def columns(panel: table.Panel, *shown: Column) -> table.Panel:

@@ -122,11 +122,11 @@ grafana.locationUtil.initialize?.({
 
 const { FieldType } = grafana;
 
-function legend(format, labels) {
-  if (format && format !== "__auto") {
-    return format.replace(/\{\{\s*(.+?)\s*\}\}/g, (_, label) => labels[label] ?? "");
+function legend({ legendFormat, expr }, labels) {
+  if (legendFormat && legendFormat !== "__auto") {
+    return legendFormat.replace(/\{\{\s*(.+?)\s*\}\}/g, (_, label) => labels[label] ?? "");
   }
-  return undefined;
+  return Object.keys(labels).length ? "" : expr;
 }
 
 const number = (text) => (text === "+Inf" ? Infinity : text === "-Inf" ? -Infinity : Number(text));
@@ -134,7 +134,7 @@ const number = (text) => (text === "+Inf" ? Infinity : text === "-Inf" ? -Infini
 function series(target, { metric, value, values }) {
   const points = values ?? [value];
   const { __name__: name, ...labels } = metric;
-  const shown = legend(target.legendFormat, labels);
+  const shown = legend(target, labels);
   return {
     refId: target.refId,
     fields: [
@@ -143,7 +143,7 @@ function series(target, { metric, value, values }) {
         name: name ?? "Value",
         type: FieldType.number,
         labels,
-        config: shown === undefined ? {} : { displayNameFromDS: shown },
+        config: shown ? { displayNameFromDS: shown } : {},
         values: points.map(([, text]) => number(text)),
       },
     ],
@@ -176,14 +176,17 @@ function table(target, result, several) {
   };
 }
 
+// A query without a result gives a frame all the same. It has no fields, but in a table of several
+// queries, where it has the columns of time and value and no label.
 function frames({ panel, answers }) {
-  const asked = panel.targets.map((target, index) => ({ target, result: answers[index].result }));
-  const tables = asked.filter(({ target, result }) => target.format === "table" && result.length);
-  return asked.flatMap(({ target, result }) => {
-    if (target.format !== "table") {
-      return result.map((one) => series(target, one));
+  const several = panel.targets.length > 1;
+  return panel.targets.flatMap((target, index) => {
+    const { result } = answers[index];
+    if (target.format === "table" && (several || result.length)) {
+      return [table(target, result, several)];
     }
-    return result.length ? [table(target, result, tables.length > 1)] : [];
+    const found = result.map((one) => series(target, one));
+    return found.length ? found : [{ refId: target.refId, fields: [], length: 0 }];
   });
 }
 
