@@ -26,6 +26,8 @@ Sample = tuple[str, Mapping[str, str], float]
 # How long something took, and what the process and the interpreter say of themselves.
 UNSTEADY = ("process_", "python_", "cloudflare_mcp_collection_d", "cloudflare_mcp_api_request_d")
 DURATION = "cloudflare_mcp_collection_duration_seconds"
+# Versions of Prometheus differ in how many samples a rate has, so that it must not change.
+BYTES = "cloudflare_mcp_api_response_bytes_total"
 STEADY: dict[str, float] = {
     "process_cpu_seconds_total": 12,
     "process_resident_memory_bytes": 60_000_000,
@@ -55,12 +57,12 @@ def told(
     )
     secrets = KnownSecrets([simulator.token])
     with serving(Accounts([account], secrets, wall_clock=clock)) as url:
-        for moment in moments:
+        for number, moment in enumerate(moments):
             clock.now = moment
-            yield list(_samples(get(f"{url}/metrics").text))
+            yield list(_samples(get(f"{url}/metrics").text, number))
 
 
-def _samples(text: str) -> Iterator[Sample]:
+def _samples(text: str, number: int) -> Iterator[Sample]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = dict(sample.labels)
@@ -68,6 +70,8 @@ def _samples(text: str) -> Iterator[Sample]:
                 labels = {"version": "1.2.3"}
             if sample.name.startswith(DURATION):
                 yield sample.name, labels, 0.25
+            elif sample.name == BYTES:
+                yield sample.name, labels, 1_000_000.0 * number
             elif not sample.name.startswith(UNSTEADY):
                 yield sample.name, labels, sample.value
 

@@ -339,7 +339,8 @@ def test_a_server_that_is_gone_with_its_portal_has_a_link_to_its_history(
         scraped = told(simulator, clock, moments, collect_servers=False)
         for moment, samples in zip(moments, scraped, strict=True):
             written += lines(scrapes(samples, INSTANCES), moment)
-    chosen = Moment(START + before, START + after, ALL)
+    # Prometheus 3 leaves the first moment of a range out.
+    chosen = Moment(START + before - EVERY, START + after, ALL)
     gone = [panel for panel in panels(DASHBOARDS[OVERVIEW_UID]) if panel["title"].endswith("gone")]
     prometheus = backfilled(tmp_path, written, lookback="5s")
     try:
