@@ -111,12 +111,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def runbook_url(self, alert: str) -> str:
         """Where the runbook of an alert is, by the alert's full name."""
-        return f"{self.runbook_base_url.rstrip('/')}/{alert}.md"
-
-    @property
-    def runbooks_open(self) -> bool:
-        """Whether a browser can open them: a folder of a clone is no address."""
-        return self.runbook_base_url.startswith(("http://", "https://"))
+        return f"{self.runbook_base_url.rstrip('/')}/{alert}"
 
 
 def _check_durations(thresholds: Thresholds) -> None:
@@ -149,8 +144,8 @@ def _check_texts(thresholds: Thresholds) -> None:
             f'selector: {thresholds.selector!r} is not a list of matchers such as job="x"'
         )
     for name in ("runbook_base_url", "dashboard_base_url"):
-        if not re.fullmatch(r"[^\s{}]+", getattr(thresholds, name)):
-            raise ThresholdError(f"{name}: must not be empty nor hold white space or braces")
+        if not re.fullmatch(r"https?://[^\s{}]+", getattr(thresholds, name)):
+            raise ThresholdError(f"{name}: must be an http or https URL without spaces and braces")
     if not _UID_PREFIX.fullmatch(thresholds.dashboard_uid_prefix):
         raise ThresholdError(
             "dashboard_uid_prefix: must be at most 17 letters, digits, dashes and underscores"

@@ -239,7 +239,7 @@ def test_a_server_that_cannot_be_reached_is_a_dark_red_row_with_two_links(
     assert row["Portals that lose it"]["text"] == "Data and analytics"
     assert row["Alert since"]["text"] == "6 minutes ago"
     (runbook,) = row["Why"]["links"]
-    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPServerUnreachable.md"
+    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPServerUnreachable"
     (detail,) = row["Server"]["links"]
     path, query = address(detail)
     assert path == f"/d/{SERVER_UID}"
@@ -317,13 +317,13 @@ def test_portals_without_tools_and_portals_that_are_gone_are_named(past: Past, l
     assert cell(finance["Why"]) == "Shows no tools [orange]"
     assert finance["Portal"]["text"] == "Finance"
     (runbook,) = finance["Why"]["links"]
-    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalExposesNoTools.md"
+    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalExposesNoTools"
     (only,) = finance["Portal"]["links"]
     assert address(only)[1]["var-portal"] == "finance"
     assert texts(found, "Portals gone", "Portal", "Last seen") == [("Sandbox", "a minute ago")]
     (gone,) = rows(found, "Portals gone")
     (runbook,) = gone["Portal"]["links"]
-    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalDisappeared.md"
+    assert runbook["href"] == f"{RUNBOOKS}/CloudflareMCPPortalDisappeared"
 
 
 @by_line()

@@ -121,33 +121,28 @@ def test_rendering_twice_gives_the_same_text_with_a_newline_at_its_end() -> None
     assert all(text.endswith("}\n") for text in texts.values())
 
 
-def test_no_address_of_a_folder_becomes_a_link_but_a_real_address_does() -> None:
-    def links(base: str) -> set[str]:
-        texts = dashboards.render(load(overrides={"runbook_base_url": base}))
-        found = [link for text in texts.values() for link in json.loads(text)["links"]]
-        return {link["url"] for link in found if link["type"] == "link"}
-
-    assert "docs/runbooks" not in links("docs/runbooks")
-    assert "https://wiki.example.com/mcp" in links("https://wiki.example.com/mcp")
+def test_every_dashboard_links_to_the_runbooks_where_they_are() -> None:
+    base = "https://wiki.example.com/mcp"
+    texts = dashboards.render(load(overrides={"runbook_base_url": base}))
+    for text in texts.values():
+        links = [link for link in json.loads(text)["links"] if link["type"] == "link"]
+        assert f"{base}/" in {link["url"] for link in links}
 
 
-def test_why_something_needs_attention_is_a_link_to_its_runbook_where_that_opens() -> None:
-    def links(base: str) -> dict[str, str]:
-        texts = dashboards.render(load(overrides={"runbook_base_url": base}))
-        return {
-            panel["title"]: link["url"].replace('${__data.fields["alert"]}', "NAME")
-            for text in texts.values()
-            for panel in panels(json.loads(text))
-            for each in overrides(panel)
-            for link in (each["value"] if each["id"] == "links" else [])
-            if link["title"] == "What to do"
-        }
-
-    assert links("docs/runbooks") == {}
-    assert links("https://wiki.example.com/mcp/") == {
-        "Servers that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME.md",
-        "Portals that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME.md",
-        "Portals gone": ("https://wiki.example.com/mcp/CloudflareMCPPortalDisappeared.md"),
+def test_why_something_needs_attention_is_a_link_to_its_runbook() -> None:
+    texts = dashboards.render(load(overrides={"runbook_base_url": "https://wiki.example.com/mcp/"}))
+    links = {
+        panel["title"]: link["url"].replace('${__data.fields["alert"]}', "NAME")
+        for text in texts.values()
+        for panel in panels(json.loads(text))
+        for each in overrides(panel)
+        for link in (each["value"] if each["id"] == "links" else [])
+        if link["title"] == "What to do"
+    }
+    assert links == {
+        "Servers that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME",
+        "Portals that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME",
+        "Portals gone": "https://wiki.example.com/mcp/CloudflareMCPPortalDisappeared",
     }
 
 

@@ -139,10 +139,8 @@ def link(thresholds: Thresholds, dashboard: str, **variables: str) -> str:
     return f"/d/{thresholds.dashboard_uid(dashboard)}?{KEPT}{chosen}"
 
 
-def runbook(thresholds: Thresholds, alert: str) -> tuple[str, str] | None:
-    """The link to the runbook of an alert, by its name without the prefix, where that opens."""
-    if not thresholds.runbooks_open:
-        return None
+def runbook(thresholds: Thresholds, alert: str) -> tuple[str, str]:
+    """The link to the runbook of an alert, by its name without the prefix."""
     return "What to do", thresholds.runbook_url(PREFIX + alert)
 
 
