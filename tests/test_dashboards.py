@@ -400,13 +400,15 @@ def test_links_of_tables_lead_to_dashboards_with_fields_that_the_table_has() -> 
     found = list(data_links())
     assert len(found) >= 5
     for panel, url in found:
+        columns = panel["transformations"][-1]["options"]["renameByName"].values()
+        assert set(re.findall(r'__data\.fields\["([^"]+)"\]', url)) <= set(columns)
+        if url.startswith(load().runbook_base_url):
+            continue
         address = re.fullmatch(r"/d/([a-z-]+)\?(.*)", url)
         assert address, url
         assert "${datasource:queryparam}&" in url
         assert "${__url_time_range}" in url
         assert set(re.findall(r"&var-(\w+)=", url)) <= variables_of(address[1])
-        columns = panel["transformations"][-1]["options"]["renameByName"].values()
-        assert set(re.findall(r'__data\.fields\["([^"]+)"\]', url)) <= set(columns)
 
 
 def test_links_of_alerts_lead_to_dashboards_with_the_variables_that_they_set() -> None:
