@@ -25,6 +25,8 @@ _DURATION = re.compile(
     r"(?=\d)(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
 )
 _MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+# Grafana takes uids of 40 characters; the longest name of a dashboard has 23.
+_UID_PREFIX = re.compile(r"[a-zA-Z0-9_-]{0,17}")
 _SELECTOR = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
 
 
@@ -70,6 +72,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     selector: str
     runbook_base_url: str
     dashboard_base_url: str
+    dashboard_uid_prefix: str
     severities: dict[str, Severity]
     every_alert: Additions
     alerts: dict[str, AlertSettings]
@@ -117,6 +120,14 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         _check_texts(self)
         _check_together(self)
 
+    def dashboard_uid(self, name: str) -> str:
+        """The uid of one of this package's dashboards, also as a part of an address."""
+        return self.dashboard_uid_prefix + name
+
+    def runbook_url(self, alert: str) -> str:
+        """Where the runbook of an alert is, by the alert's full name."""
+        return f"{self.runbook_base_url.rstrip('/')}/{alert}"
+
 
 def _check_durations(thresholds: Thresholds) -> None:
     for name in thresholds.__struct_fields__:
@@ -150,6 +161,10 @@ def _check_texts(thresholds: Thresholds) -> None:
     for name in ("runbook_base_url", "dashboard_base_url"):
         if not re.fullmatch(r"https?://[^\s{}]+", getattr(thresholds, name)):
             raise ThresholdError(f"{name}: must be an http or https URL without spaces and braces")
+    if not _UID_PREFIX.fullmatch(thresholds.dashboard_uid_prefix):
+        raise ThresholdError(
+            "dashboard_uid_prefix: must be at most 17 letters, digits, dashes and underscores"
+        )
 
 
 def _check_together(thresholds: Thresholds) -> None:

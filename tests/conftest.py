@@ -17,7 +17,10 @@ from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
 from realparts import pytest_report_header, require  # noqa: F401  # a hook
 
-REAL_PROGRAMS = {"browser", "received", "run_exporter", "run_prometheus", "running", "watched"}
+REAL_PROGRAMS = {
+    *("browser", "large", "past", "received", "run_exporter", "run_prometheus", "running"),
+    "watched",
+}
 """Fixtures of the slowest tests, which mostly wait."""
 
 

@@ -34,7 +34,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         severity: unless the thresholds say otherwise.
         summary: one static sentence.
         description: a template of Prometheus, one sentence a line.
-        dashboard: path and query of the dashboard to look at, a template too.
+        dashboard: uid and query of the dashboard to look at, a template too.
         labels: further static labels.
     """
 
@@ -64,8 +64,7 @@ def _entry(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
         return {"record": rule.record, "expr": rule.expr}
     name = rule.full_name
     own, every = thresholds.alerts.get(name, AlertSettings()), thresholds.every_alert
-    runbooks = thresholds.runbook_base_url.rstrip("/")
-    dashboards = thresholds.dashboard_base_url.rstrip("/")
+    dashboards = f"{thresholds.dashboard_base_url.rstrip('/')}/d/{thresholds.dashboard_uid_prefix}"
     return {
         "alert": name,
         "expr": rule.expr,
@@ -79,7 +78,7 @@ def _entry(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "runbook_url": f"{runbooks}/{name}",
+            "runbook_url": thresholds.runbook_url(name),
             "dashboard_url": f"{dashboards}{rule.dashboard}",
             **every.annotations,
             **own.annotations,
