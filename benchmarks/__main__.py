@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import candidates as c
-from benchmarks import endurance, rendering, stages, starting
+from benchmarks import endurance, rendering, stages, starting, status
 from benchmarks.report import report
 from benchmarks.results import Results, save
 from benchmarks.scrapes import Conditions, measure
@@ -22,7 +22,7 @@ BOTH = (Conditions(), Conditions(upstream_gzip=True))
 LATE = Conditions(upstream_gzip=True, latency=LATENCY)
 BARE = Conditions(upstream_gzip=True, scrape_gzip=False)
 FLOORS = (c.FLOOR, c.FLOOR_LINES)
-MOST_WITH_PEERS = 1000
+MAX_WITH_PEERS = 1000
 """Servers up to which waiting is measured for the peers too: they take long enough without."""
 
 Options = argparse.Namespace
@@ -64,7 +64,7 @@ def _scrapes(options: Options, results: Results) -> None:
 
 def _waiting(options: Options, results: Results) -> None:
     for size in (size for size in options.sizes if size.portals > 1):
-        few = _servers(size) <= MOST_WITH_PEERS and not options.quick
+        few = _servers(size) <= MAX_WITH_PEERS and not options.quick
         with Upstream(size) as upstream:
             rounds = _rounds(options, size)
             wanted = _wanted(options) if few else [c.ours()]
@@ -99,6 +99,10 @@ def _stages(options: Options, results: Results) -> None:
     results.stages = stages.measure(max(options.sizes, key=_servers), options.rounds)
 
 
+def _status(options: Options, results: Results) -> None:
+    results.status = status.measure(options.rounds)
+
+
 def _servers(size: Size) -> int:
     return size.portals * size.servers
 
@@ -109,11 +113,12 @@ PARTS: dict[str, Callable[[Options, Results], None]] = {
     "starts": _starts,
     "rendering": _rendering,
     "stages": _stages,
+    "status": _status,
     "growth": _growth,
     "many": _many,
     "soak": _soak,
 }
-QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "soak")
+QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "status", "soak")
 
 
 def _rounds(options: Options, size: Size) -> int:

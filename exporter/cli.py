@@ -1,4 +1,4 @@
-"""The command ``cloudflare-mcp-exporter``: puts the parts together and runs them."""
+"""The command ``cloudflare-mcp-exporter``: the composition root."""
 
 from __future__ import annotations
 
@@ -9,62 +9,85 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.accounts import Accounts
+from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
-from exporter.memory import return_large_blocks
+from exporter.malloc import return_large_blocks
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
-from exporter.settings import Account, Credentials, Secret, Settings, load
-from exporter.web.app import App
-from exporter.web.guard import OPEN
+from exporter.settings import Account, Credentials, Secret, Settings, given_log_format, load
+from exporter.web.access import OPEN
+from exporter.web.listen import handed_over, listen
+from exporter.web.public_address import PublicAddress
+from exporter.web.routes import App
 from exporter.web.server import Server
-from exporter.web.site import Site
-from exporter.web.sockets import handed_over, listen
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
-    from exporter.web.webconfig import WebConfigFile
+    from exporter.web.web_config import WebConfigFile
 
 LOG = logging.getLogger("exporter")
 
 GRACE = 2.0
-"""Seconds that listings under way have after SIGTERM; half of what Docker leaves a container."""
+"""Seconds for listings in progress after SIGTERM; half of Docker's stop timeout."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT, or do the one thing that was asked for.
+    """Serve until SIGTERM or SIGINT, or run the one-shot mode that was asked for.
 
     Returns:
         The exit status: 0 when asked to end, 1 when an account failed in ``--once`` or
-        ``--check``, 2 for a setting that cannot be used.
+        ``--check``, 2 for settings that cannot be used.
     """
     return_large_blocks()
+    known = KnownSecrets()
     try:
         settings = load(argv, environ)
-        known = KnownSecrets(settings.secrets)
+        known.hold(settings.secrets)
         configure(settings.log_level, settings.log_format, known)
         if settings.config_check:
-            write(sys.stdout.buffer, _verdict(settings))
+            verdict = _verdict(settings)
+            _report("warning", settings.notices, argv, environ)
+            write(sys.stdout.buffer, verdict)
             return 0
         with _demo(settings) as effective:
             known.hold(effective.secrets)
-            # The demo's account is not written anywhere.
+            # The demo's account is not configured anywhere.
             again = (lambda: effective) if settings.demo else partial(load, argv, environ)
             return asyncio.run(_run(effective, known, again, environ))
     except SettingsError as problem:
-        sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
+        log_format = given_log_format(argv, environ)
+        if log_format is not None:
+            configure("info", log_format, known)
+        _report("error", problem.problems, argv, environ)
         return 2
+
+
+def _report(
+    kind: str, lines: Iterable[str], argv: Sequence[str], environ: Mapping[str, str]
+) -> None:
+    """Say what is wrong with the settings: as log lines to programs, plainly to people.
+
+    Whoever sets the format of the log wants each line to have it.
+    """
+    for line in lines:
+        if given_log_format(argv, environ) is None:
+            sys.stderr.write(f"cloudflare-mcp-exporter: {kind}: {line}\n")
+        elif kind == "error":
+            event(LOG, logging.ERROR, "cannot start", error=line)
+        else:
+            event(LOG, logging.WARNING, line)
 
 
 async def _run(
@@ -78,9 +101,12 @@ async def _run(
         settings.accounts,
         known,
         offset=settings.scrape_timeout_offset,
-        most_requests=shares.requests,
-        most_kept=shares.kept,
+        max_requests=shares.requests,
+        max_idle=shares.idle,
+        log_outcomes=not settings.check,  # they are its report
     )
+    if settings.once or settings.check:
+        _log_notices(settings)
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
@@ -108,9 +134,10 @@ async def _serve(
         telemetry_path=settings.telemetry_path,
         control=control,
         lifecycle=settings.enable_lifecycle,
-        site=Site(settings.route_prefix, settings.external_url),
+        site=PublicAddress(settings.route_prefix, settings.external_url),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
+        stale_after=settings.stale_after,
     )
     server = Server(
         app,
@@ -122,14 +149,23 @@ async def _serve(
         backlog=shares.backlog,
     )
     _announce(settings, server)
-    reloading = _reload_on_hangup(control.reload)
+    background = [
+        _reload_on_hangup(control.reload),
+        asyncio.create_task(accounts.list_first()),
+    ]
+    if settings.config_file and settings.auto_reload_interval:
+        watch = reload_on_change(
+            settings.config_file, settings.auto_reload_interval, control.reload
+        )
+        background.append(asyncio.create_task(watch))
     await server.serve()
-    reloading.cancel()
+    for task in background:
+        task.cancel()
     event(LOG, logging.INFO, "stopped")
 
 
 class _Control:
-    """The reloader, with systemd kept informed."""
+    """The reloader, with notifications to systemd."""
 
     def __init__(self, reloader: Reloader, notifier: Notifier) -> None:
         self._reloader = reloader
@@ -142,7 +178,7 @@ class _Control:
 
 
 def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-    """Reload whenever SIGHUP arrives, once for those that arrive meanwhile."""
+    """Reload on SIGHUP; signals that arrive during a reload cause one more."""
     hangup = asyncio.Event()
 
     async def answer() -> None:
@@ -151,7 +187,7 @@ def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[N
             hangup.clear()
             await reload()
 
-    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+    if threading.current_thread() is threading.main_thread():  # only it may handle signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         # See exporter.__main__.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
@@ -160,8 +196,8 @@ def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[N
 
 def web_config_file(name: str) -> WebConfigFile:
     """TLS and users of this file; raises as `WebConfigFile` does."""
-    # Here, since YAML costs a megabyte that only those who have such a file should pay.
-    from exporter.web.webconfig import WebConfigFile  # noqa: PLC0415
+    # Imported here: YAML costs a megabyte that is needed only with such a file.
+    from exporter.web.web_config import WebConfigFile  # noqa: PLC0415
 
     return WebConfigFile(name)
 
@@ -172,14 +208,33 @@ def _sockets(settings: Settings, environ: Mapping[str, str]) -> list[socket.sock
     return listen(settings.listen_addresses)
 
 
-def _announce(settings: Settings, server: Server) -> None:
-    path = settings.route_prefix + settings.telemetry_path
-    event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
+def _log_notices(settings: Settings) -> None:
     for notice in settings.notices:
         event(LOG, logging.WARNING, notice)
+
+
+def _announce(settings: Settings, server: Server) -> None:
+    path = settings.route_prefix + settings.telemetry_path
+    event(
+        LOG,
+        logging.INFO,
+        "starting",
+        version=__version__,
+        revision=revision(),
+        accounts=len(settings.accounts),
+    )
+    _log_notices(settings)
     for endpoint in server.endpoints:
-        url = endpoint.url + path if endpoint.url else None
-        event(LOG, logging.INFO, "listening", address=endpoint.address, url=url)
+        url = endpoint.bound_url + path if endpoint.url else None
+        everywhere = "all" if endpoint.bound_url != endpoint.url else None
+        event(
+            LOG,
+            logging.INFO,
+            "listening",
+            address=endpoint.address,
+            interfaces=everywhere,
+            url=url,
+        )
     if settings.demo and server.url:
         write(
             sys.stdout.buffer, _welcome(f"{server.url}{settings.route_prefix}/", server.url + path)
@@ -188,12 +243,12 @@ def _announce(settings: Settings, server: Server) -> None:
 
 def _welcome(page: str, metrics: str) -> str:
     return f"""
-A simulated account is being watched; its servers will fail and recover over ten minutes.
+Serving a simulated account. Its servers fail and recover over ten minutes.
 
-  page      {page}
-  metrics   {metrics}
-  try       curl -s {metrics} | grep server_error
-  stop      Ctrl-C
+  status page  {page}
+  metrics      {metrics}
+  try          curl -s {metrics} | grep server_error
+  stop         Ctrl-C
 
 """
 
@@ -203,11 +258,11 @@ A simulated account is being watched; its servers will fail and recover over ten
 
 @contextmanager
 def _demo(settings: Settings) -> Iterator[Settings]:
-    """The settings, pointed at a simulated account where ``--demo`` asks for one."""
+    """The settings, pointed at a simulated account with ``--demo``."""
     if not settings.demo:
         yield settings
         return
-    from exporter.simulator.server import Simulator  # noqa: PLC0415 - only the demo pays for it
+    from exporter.simulator.server import Simulator  # noqa: PLC0415 - only needed for the demo
 
     with Simulator() as simulator:
         defaults = msgspec.structs.replace(

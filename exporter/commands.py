@@ -12,26 +12,26 @@ from typing import Any, BinaryIO
 
 from exporter.accounts import Accounts
 from exporter.errors import SettingsError
-from exporter.metrics.catalogue import ALL
+from exporter.metrics.catalog import ALL
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 
 NAMES = frozenset(metric.name for metric in ALL)
-"""The product's own families. The node_exporter has a process of its own to tell of, and refuses
-a second one's metrics under the same names."""
+"""Our own families. node_exporter exposes its own process metrics and rejects a second process'
+under the same names."""
 
 SUFFIX = ".prom"
-"""What the node_exporter reads in its directory; it passes over everything else."""
+"""The file name suffix that node_exporter reads; it ignores other files."""
 
 
 def write(output: BinaryIO, text: str) -> None:
-    """Write it in UTF-8, whatever the locale; a reader that has gone (``| head``) is no error."""
+    """Write UTF-8, whatever the locale; a closed pipe (``| head``) is not an error."""
     try:
         output.write(text.encode("utf-8", "replace"))
         output.flush()
     except BrokenPipeError:
-        with suppress(OSError):  # or the interpreter tries to flush it again at its end
+        with suppress(OSError):  # or the interpreter tries to flush it again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
@@ -43,7 +43,7 @@ async def expose_once(accounts: Accounts, textfile: str, output: BinaryIO) -> in
 
     Args:
         accounts: to list.
-        textfile: where to write, whole or not at all; empty for ``output``.
+        textfile: file to write atomically; empty for ``output``.
         output: standard output.
 
     Returns:
@@ -63,19 +63,21 @@ async def expose_once(accounts: Accounts, textfile: str, output: BinaryIO) -> in
 
 
 def _checked(textfile: str) -> Path:
-    """The path, where a file can be put there: found out before the API is asked."""
+    """The path, if a file can be written there: checked before the API is asked."""
     target = Path(textfile)
     if target.suffix != SUFFIX:
         raise SettingsError(
-            f"--textfile: {textfile} must end in {SUFFIX}, or the node_exporter passes it over"
+            f"--textfile: {textfile} must end in {SUFFIX}, otherwise node_exporter ignores it"
         )
     if not target.parent.is_dir():
-        raise SettingsError(f"--textfile: {target.parent} is not a directory; make it first")
+        raise SettingsError(
+            f"--textfile: the directory {target.parent} does not exist; create it first"
+        )
     return target
 
 
 def _write(target: Path, exposition: bytes) -> None:
-    """Write beside the target and rename, so that a reader sees the old file or the new one."""
+    """Write a temporary file and rename it, so that a reader sees the old file or the new one."""
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         temporary = Path(name)
@@ -90,7 +92,9 @@ def _write(target: Path, exposition: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as problem:
-        raise SettingsError(f"--textfile: {target} cannot be written: {problem.strerror}") from None
+        raise SettingsError(
+            f"--textfile: cannot write {target}: {(problem.strerror or 'unknown').lower()}"
+        ) from None
 
 
 # --- access to the accounts --------------------------------------------------------------------
@@ -112,8 +116,8 @@ async def check(accounts: Accounts, form: str, output: BinaryIO) -> int:
     return int(any(scrape.failure is not None for scrape in scrapes))
 
 
-def _facts(scrape: Scrape) -> dict[str, Any]:
-    """What is known of one account, as the JSON report shows it."""
+def _facts(scrape: ListingResult) -> dict[str, Any]:
+    """One account as in the JSON report."""
     facts: dict[str, Any] = {
         "name": scrape.account_name,
         "account_id": scrape.account_id,
@@ -141,13 +145,13 @@ def _counts(inventory: Inventory) -> dict[str, int]:
     }
 
 
-def _as_json(accounts: tuple[Scrape, ...]) -> str:
+def _as_json(accounts: tuple[ListingResult, ...]) -> str:
     facts = [_facts(account) for account in accounts]
     report = {"ok": all(one["ok"] for one in facts), "accounts": facts}
     return json.dumps(report, indent=2) + "\n"
 
 
-def _as_text(accounts: tuple[Scrape, ...]) -> str:
+def _as_text(accounts: tuple[ListingResult, ...]) -> str:
     return "".join(_paragraph(_facts(account)) for account in accounts)
 
 
@@ -157,19 +161,21 @@ def _paragraph(facts: dict[str, Any]) -> str:
     if not facts["ok"]:
         return (
             f"FAILED  {title}\n"
-            f"  what  {facts['error']} (reason {facts['reason']})\n"
-            f"  mend  {facts['hint']}\n"
+            f"  error   {facts['error']}\n"
+            f"  reason  {facts['reason']}\n"
+            f"  fix     {facts['hint']}\n"
         )
     text = (
         f"OK      {title}\n"
-        f"  seen  {facts['portals']} portals and {facts['servers']} servers, "
-        f"{facts['servers_in_error']} of them in error, in {facts['seconds']} s\n"
+        f"  found   {facts['portals']} portals and {facts['servers']} servers "
+        f"({facts['servers_in_error']} in error) in {facts['seconds']} s\n"
     )
     if facts["skipped_records"]:
-        text += (
-            f"  note  {facts['skipped_records']} records could not be read; the log names them\n"
-        )
+        text += f"  note    skipped {facts['skipped_records']} invalid records; see the log\n"
     return text
 
 
-REPORTS: dict[str, Callable[[tuple[Scrape, ...]], str]] = {"text": _as_text, "json": _as_json}
+REPORTS: dict[str, Callable[[tuple[ListingResult, ...]], str]] = {
+    "text": _as_text,
+    "json": _as_json,
+}

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The exceptions of this package, as one tree.
 
     ExporterError
     ├── SettingsError   a flag, an environment variable or a file that cannot be used
@@ -32,24 +32,26 @@ HINTS: dict[Reason, str] = {
     Reason.AUTH: (
         "check that the token is active and has the permission 'MCP Portals Read' on this account"
     ),
-    Reason.NOT_FOUND: "check the account id: it is 32 hexadecimal digits, not a zone id or a name",
+    Reason.NOT_FOUND: "check the account ID: it is 32 hexadecimal digits, not a zone ID or a name",
     Reason.RATE_LIMITED: (
-        "scrape less often, or give the exporter a user of its own, since the quota is shared by "
-        "all tokens of one user"
+        "scrape less often, or create the token under a separate user: the rate limit is shared by "
+        "all tokens of a user"
     ),
     Reason.TIMEOUT: (
-        "raise --scrape.timeout together with the job's scrape_timeout, or look for a slow "
-        "network or proxy between here and the API"
+        "check for a slow network or proxy, or raise --scrape.timeout and the scrape_timeout of "
+        "the Prometheus job"
     ),
-    Reason.CONNECTION: ("check the network, the firewall and any proxy between here and the API"),
-    Reason.UPSTREAM_5XX: "the API itself fails; see the provider's status page",
-    Reason.UPSTREAM_4XX: "the API refuses the request; check --api.per-page and the base URL",
-    Reason.API_ERROR: "the API answered success: false; its code and text are in this line",
+    Reason.CONNECTION: "check the network, the firewall and any proxy on the way to the API",
+    Reason.UPSTREAM_5XX: "the API is failing; see https://www.cloudflarestatus.com",
+    Reason.UPSTREAM_4XX: "the API rejects the request; check --api.per-page and the base URL",
+    Reason.API_ERROR: "the API reported an error; its text and code are in this message",
     Reason.INVALID_RESPONSE: (
-        "this is not the API's answer; check CLOUDFLARE_BASE_URL and any proxy in between"
+        "this is not the Cloudflare API; check CLOUDFLARE_BASE_URL or base_url, and any proxy "
+        "that answers in its place"
     ),
     Reason.INCOMPLETE: (
-        "the API sent fewer portals than it counted, twice; portals may be changing right now"
+        "the API returned fewer items than its total_count, twice; portals may be changing right "
+        "now"
     ),
     Reason.INTERNAL: (
         "this is a bug in the exporter; run it with --log.level=debug and report the traceback"
@@ -58,11 +60,19 @@ HINTS: dict[Reason, str] = {
 
 
 class ExporterError(Exception):
-    """Anything this program raises on purpose."""
+    """Base class of everything this program raises on purpose."""
 
 
 class SettingsError(ExporterError):
-    """A setting cannot be used; the text names it and says how to mend it."""
+    """Settings cannot be used; each line of the message names one and says how to fix it.
+
+    Attributes:
+        problems: the lines, at least one.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class ListingError(ExporterError):
@@ -71,8 +81,8 @@ class ListingError(ExporterError):
     Attributes:
         reason: the value of the label ``reason``.
         hint: what a person can do about it.
-        transient: whether the same request may succeed when it is sent again at once.
-        retry_after: seconds for which the API asked to back off, if it did.
+        transient: whether the same request may succeed if it is retried at once.
+        retry_after: seconds of back-off that the API asked for, if any.
     """
 
     def __init__(
@@ -92,9 +102,9 @@ class ListingError(ExporterError):
 
     @classmethod
     def internal(cls, problem: Exception) -> ListingError:
-        """The account's failure that an exception means which nobody foresaw.
+        """The account's failure for an unexpected exception.
 
-        Its text is left out: it may quote what was being read. The log has it at debug level.
+        Its text is omitted, since it may quote what was being read; the log has it at debug level.
         """
         error = cls(Reason.INTERNAL, f"internal error while listing ({type(problem).__name__})")
         error.__cause__ = problem

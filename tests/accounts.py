@@ -1,23 +1,30 @@
-"""Accounts as the status page gets them, made by hand: failing, hostile, large."""
+"""Account states for tests of the status page: failing, hostile, large."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from exporter.errors import ListingError
+from exporter.history import remember
 from exporter.model import (
     AccountServer,
+    Attachment,
     ErrorClass,
+    Exposure,
     Inventory,
     Portal,
     PortalServers,
     Server,
 )
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 
 NOW = float(int(time.time()))
-"""When the tests began: servers over HTTP go by the real clock."""
+"""Start of the tests: servers over HTTP use the real clock."""
 ID = "0123456789abcdef0123456789abcdef"
 
 HOSTILE = (
@@ -31,11 +38,11 @@ HOSTILE = (
     "' onmouseover='alert(4)' x='&lt;b&gt;&amp;",
     "\u6f22\u5b57" * 150,
 )
-"""Names that try to be markup, to break the layout or the encoding."""
+"""Names with markup, or that could break the layout or the encoding."""
 
 
 def server(identity: str, **fields: object) -> Server:
-    """A server that works, unless the fields say otherwise."""
+    """A working server, with these fields changed."""
     given = {
         "name": identity.title(),
         "hostname": f"https://{identity}.mcp.example.com/mcp",
@@ -47,7 +54,7 @@ def server(identity: str, **fields: object) -> Server:
         "prompts": 3,
         **fields,
     }
-    return Server(id=identity, **given)  # type: ignore[arg-type] # the tests name real fields
+    return Server(id=identity, **given)  # type: ignore[arg-type] # the tests use existing fields
 
 
 def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
@@ -61,8 +68,15 @@ def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
     return PortalServers(Portal(id=identity, **given), servers)  # type: ignore[arg-type] # as above
 
 
-def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Inventory:
-    """The account of these portals, and of servers in none."""
+def inventory(
+    *portals: PortalServers,
+    alone: tuple[Server, ...] = (),
+    shown: Mapping[tuple[str, str], int] = MappingProxyType({}),
+) -> Inventory:
+    """An account with these portals, and servers in no portal.
+
+    A portal shows all tools of its servers, or so many as ``shown`` says for the ids of both.
+    """
     attached = [one for item in portals for one in item.servers]
     servers = {one.id: one for one in (*attached, *alone)}
     homes = Counter(one.id for one in attached)
@@ -71,35 +85,52 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
         servers=tuple(
             AccountServer(servers[identity], homes[identity]) for identity in sorted(servers)
         ),
+        attachments=tuple(
+            Attachment(
+                item.portal.id,
+                one.id,
+                tools=None
+                if one.tools is None
+                else Exposure(shown.get((item.portal.id, one.id), one.tools), 0),
+            )
+            for item in portals
+            for one in item.servers
+        ),
     )
 
 
 def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
-) -> Observed:
-    """An account that was listed whole."""
-    scrape = Scrape(
-        account_id=account_id,
-        account_name=name,
+) -> AccountState:
+    """An account whose listing succeeded."""
+    return relisted(AccountState(account_id, name), found, ended=ended)
+
+
+def relisted(before: AccountState, found: Inventory, *, ended: float = NOW - 12) -> AccountState:
+    """The account, after another successful listing."""
+    scrape = ListingResult(
+        account_id=before.account_id,
+        account_name=before.account_name,
         duration=0.42,
         ended=ended,
         inventory=found,
         last_success=ended,
         ratelimit_remaining=1180.0,
     )
-    return Observed(account_id, name, scrape, scrape)
+    history = remember(before.history, found, ended)
+    return AccountState(before.account_id, before.account_name, scrape, scrape, history)
 
 
-def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) -> Observed:
-    """The account, after a listing that failed."""
-    scrape = Scrape(
+def failing(failure: ListingError, before: AccountState, *, ended: float = NOW - 5) -> AccountState:
+    """The account after a failed listing."""
+    scrape = ListingResult(
         account_id=before.account_id,
         account_name=before.account_name,
         duration=1.5,
         ended=ended,
         failure=failure,
     )
-    return Observed(before.account_id, before.account_name, scrape, before.whole)
+    return msgspec.structs.replace(before, latest=scrape)
 
 
 UNREACHABLE = ErrorClass("false", "true", "", "")
@@ -107,8 +138,8 @@ REFUSED = ErrorClass("true", "false", "401", "-32001")
 PASSING = ErrorClass("true", "true", "503", "")
 
 
-def hostile_account() -> Observed:
-    """An account whose every text is hostile."""
+def hostile_account() -> AccountState:
+    """An account with only hostile texts."""
     servers = [
         server(
             f"server-{number}",
@@ -127,8 +158,8 @@ def hostile_account() -> Observed:
     return listed(inventory(*portals), name=HOSTILE[1])
 
 
-def large_account(count: int, name: str = "Large", account_id: str = ID) -> Observed:
-    """An account of so many servers, one of a hundred unreachable, 50 a portal."""
+def large_account(count: int, name: str = "Large", account_id: str = ID) -> AccountState:
+    """An account with this many servers, 1 % of them unreachable, 50 per portal."""
     servers = [
         server(
             f"server-{number:05}",

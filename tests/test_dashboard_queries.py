@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from exporter.simulator.server import Simulator
 from mixin import alerts
 from mixin.dashboards import states
@@ -49,7 +49,7 @@ SETTLED = """
 LATE = 1.5
 """Seconds after which a moment does not change any more: what was scraped then is stored."""
 
-# Prometheus announces a time-out of one second here; nearly all of it is for the listing.
+# Prometheus announces a timeout of one second here; nearly all of it is for the listing.
 FLAGS = ("--collector.servers", "--scrape.timeout-offset=0.1")
 CHOICE = {
     "datasource": "x",
@@ -59,6 +59,7 @@ CHOICE = {
     "portal": ".*",
     "server": ".+",
     "__rate_interval": "4s",
+    "__interval": "1s",
 }
 
 CONFIG = """
@@ -69,24 +70,18 @@ scrape_configs:
     static_configs: [{{targets: ["{first}", "{second}"]}}]
 """
 
-ALERT_OF = {
-    states.NEEDS_REAUTHORISATION: "ServerNeedsReauthorization",
-    states.CANNOT_BE_REACHED: "ServerUnreachable",
-    states.RETRYABLE_FAILURE: "ServerRetryableFailure",
-    states.IN_ERROR: "ServerError",
-    states.AWAITS_LOGIN: "ServerAwaitingAuthorization",
-    states.SYNC_STALE: "ServerSyncStale",
-}
-
 EMPTY = {
     "Cloudflare MCP / Exporter: Listing against its budget: C": (
         "the scrape timeout is recorded by a Prometheus with the feature extra-scrape-metrics alone"
+    ),
+    "Cloudflare MCP / Overview: Servers gone: A": (
+        "the account is listed with the servers that are in no portal"
     ),
 }
 """Expressions that give nothing here, each with its reason."""
 
 
-class Story:
+class Replay:
     """A clock that plays the simulated story fast: to its worst moment, and on when it is told."""
 
     def __init__(self) -> None:
@@ -172,7 +167,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     for name, text in alerts.render(_short()).items():
         (home / name).write_text(text)
     with ExitStack() as cleanup:
-        story = Story()
+        story = Replay()
         simulator = cleanup.enter_context(Simulator(clock=story))
         exporters = []
         for name in ("first", "second"):
@@ -199,7 +194,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def test_the_expressions_have_names_of_their_own() -> None:
-    assert len({expression.where for expression in EXPRESSIONS}) == len(EXPRESSIONS) > 100
+    assert len({expression.where for expression in EXPRESSIONS}) == len(EXPRESSIONS) > 80
 
 
 def test_every_expression_gives_data_but_for_those_with_a_reason(watched: Watched) -> None:
@@ -213,9 +208,10 @@ def test_a_server_is_in_a_state_exactly_while_the_alert_of_that_state_is_about_i
 ) -> None:
     codes = watched.at_worst(on_overview("Servers that need attention"))
     shown = {labels["server_id"] for labels, code in codes if code == state.code}
-    alert = f'ALERTS{{alertname="CloudflareMCP{ALERT_OF[state]}", alertstate="firing"}}'
+    alert = f'ALERTS{{alertname="CloudflareMCP{state.alert}", alertstate="firing"}}'
     alerted = {labels["server_id"] for labels, _ in watched.at_worst(alert)}
     assert shown == alerted != set()
+    assert {labels["alert"] for labels, code in codes if code == state.code} == {state.alert}
 
 
 def on_overview(panel: str) -> str:

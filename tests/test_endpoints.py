@@ -23,8 +23,8 @@ from exporter.metrics.formats import Format
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
-from exporter.web import app
-from exporter.web.site import Site
+from exporter.web import routes
+from exporter.web.public_address import PublicAddress
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from watching import samples, value
 from webserver import Outcome, Source, done, site, trusting, write_chain
@@ -97,8 +97,8 @@ def test_a_probe_without_one_known_name_lists_nothing_and_repeats_nothing(
     assert got == status
     assert headers["content-type"] == "text/plain; charset=utf-8"
     assert body in {
-        b"say once which account: /probe?account=NAME; /sd lists the names\n",
-        b"there is no account of this name; /sd lists the names\n",
+        b"use /probe?account=NAME with one account name; see /sd for the names\n",
+        b"unknown account; see /sd for the names\n",
     }
     assert source.begun == []
 
@@ -117,13 +117,17 @@ SECURE = {"__scheme__": "https"}
 @pytest.mark.parametrize(
     ("where", "host", "expected"),
     [
-        (Site(), "exporter:10180", ("exporter:10180", "/probe", {})),
-        (Site(), "exporter", ("exporter:80", "/probe", {})),
-        (Site(), "[::1]:10180", ("[::1]:10180", "/probe", {})),
-        (Site("/x"), "exporter:1", ("exporter:1", "/x/probe", {})),
-        (Site("", "https://mcp.example.com"), "other", ("mcp.example.com:443", "/probe", SECURE)),
+        (PublicAddress(), "exporter:10180", ("exporter:10180", "/probe", {})),
+        (PublicAddress(), "exporter", ("exporter:80", "/probe", {})),
+        (PublicAddress(), "[::1]:10180", ("[::1]:10180", "/probe", {})),
+        (PublicAddress("/x"), "exporter:1", ("exporter:1", "/x/probe", {})),
         (
-            Site("/in", "http://mcp.example.com:81/out"),
+            PublicAddress("", "https://mcp.example.com"),
+            "other",
+            ("mcp.example.com:443", "/probe", SECURE),
+        ),
+        (
+            PublicAddress("/in", "http://mcp.example.com:81/out"),
             "other",
             ("mcp.example.com:81", "/out/probe", {}),
         ),
@@ -131,7 +135,7 @@ SECURE = {"__scheme__": "https"}
     ids=["host", "no port", "IPv6", "prefix", "external URL", "external URL with a path"],
 )
 def test_discovery_has_one_group_for_each_account_and_one_for_the_exporter(
-    where: Site, host: str, expected: tuple[str, str, dict[str, str]]
+    where: PublicAddress, host: str, expected: tuple[str, str, dict[str, str]]
 ) -> None:
     source = Source()
     source.names = NAMES
@@ -287,8 +291,8 @@ def test_the_configuration_is_shown() -> None:
 @pytest.mark.parametrize(
     ("lifecycle", "method", "status", "text"),
     [
-        (True, "POST", 200, "the configuration is loaded"),
-        (False, "POST", 403, "reloading is not enabled: start with --web.enable-lifecycle"),
+        (True, "POST", 200, "configuration reloaded"),
+        (False, "POST", 403, "reloads are disabled; enable them with --web.enable-lifecycle"),
         (True, "GET", 405, "method not allowed"),
         (True, "PUT", 405, "method not allowed"),
         (False, "GET", 405, "method not allowed"),
@@ -341,7 +345,7 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
     good = two_accounts.read_text()
     two_accounts.write_text(good.replace("the second", "renamed"))
-    assert reload() == (200, "the configuration is loaded\n")
+    assert reload() == (200, "configuration reloaded\n")
     names = [one["labels"].get("account") for one in get(f"{exporter.url}/sd").json()]
     assert names == ["first", "renamed", None]
     two_accounts.write_text("accounts: []\n")
@@ -355,21 +359,15 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
 # --- prefixes ----------------------------------------------------------------------------------
 
-PATHS = (
-    "/metrics",
-    "/probe?account=a",
-    "/sd",
-    "/config",
-    "/-/healthy",
-    "/-/ready",
-    "/exporter",
-    "/",
+LINKED = (
+    *("/metrics", "/api/v1/status", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready"),
 )
+PATHS = (*LINKED, "/probe?account=a", "/exporter", "/")
 
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
     source = Source()
-    with site(source, control=Configuration(), site=Site("/x/y")) as served:
+    with site(source, control=Configuration(), site=PublicAddress("/x/y")) as served:
         for path in PATHS:
             assert served.ask(f"/x/y{path}")[0] == 200, path
             if path != "/":
@@ -380,12 +378,12 @@ def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
         assert served.ask("/x")[0] == 404
         page = served.ask("/x/y/")[2].decode()
     links = [link for link in re.findall(r'href="(/[^"#?]*)"', page) if link != "/x/y/"]
-    assert links == [f"/x/y{path}" for path in ("/metrics", "/sd", "/config", *PATHS[4:6])]
+    assert links == [f"/x/y{path}" for path in LINKED]
 
 
 def test_a_proxy_that_takes_the_prefix_away_gets_links_that_have_it() -> None:
     source = Source()
-    where = Site("", "https://example.com/mcp")
+    where = PublicAddress("", "https://example.com/mcp")
     with site(source, site=where) as served:
         page = served.ask("/")[2].decode()
     assert 'href="/mcp/metrics"' in page
@@ -431,7 +429,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
             status, headers, body = served.ask(path)
             assert time.monotonic() - began < 5
             assert (status, headers["content-type"]) == (503, "text/plain; charset=utf-8")
-            assert body == b"3 expositions are being made already, try again later\n"
+            assert body == b"already rendering 3 metrics responses, retry later\n"
         for path in ("/-/healthy", "/-/ready", "/", "/sd"):
             assert served.ask(path)[0] == 200, path
         source.go_on.set()
@@ -497,7 +495,11 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
-    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.EXPORTER, app.CONFIG, app.RELOAD}
+    paths = {
+        *(routes.HEALTHY, routes.READY, routes.PROBE),
+        *(routes.DISCOVERY, routes.EXPORTER, routes.CONFIG, routes.RELOAD),
+    }
+    paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:

@@ -47,12 +47,15 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: zipfile.ZipFi
         for path in (ROOT / "exporter").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    # The exporter serves them.
+    runbooks = (ROOT / "docs" / "runbooks").glob("*.md")
+    ours |= {f"exporter/web/runbooks/pages/{path.name}" for path in runbooks}
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {"exporter/py.typed", "exporter/simulator/scenario.yaml"} <= packed
     assert packed == ours
 
 
-def test_the_wheel_says_its_name_version_licence_and_where_to_start(
+def test_the_wheel_says_its_name_version_license_and_where_to_start(
     wheel: zipfile.ZipFile,
 ) -> None:
     info = f"{NAME.replace('-', '_')}-{exporter.__version__}.dist-info"

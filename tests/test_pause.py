@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from exporter.cloudflare.answers import failure, parse_retry_after
-from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.cloudflare.api_errors import failure, parse_retry_after
+from exporter.cloudflare.backoff import Backoff, SharedLimits
 from exporter.errors import ListingError, Reason
 
 DATE = "Wed, 25 Nov 2026 05:00:00 GMT"
@@ -175,18 +175,18 @@ def limited(seconds: float | None = None) -> ListingError:
 REFUSED = ListingError(Reason.AUTH, "no")
 
 
-def rest(pause: Pause, credentials: str = "token") -> tuple[Reason, str] | None:
+def rest(pause: Backoff, credentials: str = "token") -> tuple[Reason, str] | None:
     """What a listing is told now; None where it may ask."""
     try:
         pause.check(credentials)
     except ListingError as problem:
-        return problem.reason, str(problem)
+        return problem.reason, str(problem).partition("; last response: ")[0]
     return None
 
 
 def test_the_message_says_when_the_next_request_is_due_and_never_in_no_time() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     pause.note(limited(30), "token")
     assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 30 s")
     clock.now += 29.9
@@ -195,12 +195,21 @@ def test_the_message_says_when_the_next_request_is_due_and_never_in_no_time() ->
     assert rest(pause) is None
 
 
+def test_the_message_while_backing_off_keeps_the_cause_and_its_hint() -> None:
+    pause = Backoff(clock=Clock())
+    pause.note(ListingError(Reason.AUTH, "no such token", hint="copy it again"), "token")
+    with pytest.raises(ListingError) as caught:
+        pause.check("token")
+    assert str(caught.value) == ("backing off, next request in 30 s; last response: no such token")
+    assert caught.value.hint == "copy it again"
+
+
 @pytest.mark.parametrize("problem", [limited(), REFUSED], ids=["limited", "refused"])
 def test_pauses_grow_from_half_a_minute_to_five_while_each_request_is_refused(
     problem: ListingError,
 ) -> None:
     clock = Clock()
-    pause, lengths = Pause(clock=clock), []
+    pause, lengths = Backoff(clock=clock), []
     for _ in range(6):
         start = clock.now
         pause.note(problem, "token")
@@ -212,7 +221,7 @@ def test_pauses_grow_from_half_a_minute_to_five_while_each_request_is_refused(
 
 def test_a_pause_is_short_again_when_the_last_one_is_long_over() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     for _ in range(3):
         pause.note(limited(), "token")
         clock.now += 301
@@ -227,7 +236,7 @@ def test_a_pause_is_short_again_when_the_last_one_is_long_over() -> None:
 
 def test_what_was_sent_before_a_pause_began_does_not_lengthen_it() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     for _ in range(5):
         pause.note(limited(), "token")
         clock.now += 1
@@ -238,7 +247,7 @@ def test_what_was_sent_before_a_pause_began_does_not_lengthen_it() -> None:
 
 
 def test_a_growing_pause_does_not_cut_one_that_the_api_named() -> None:
-    pause = Pause(clock=Clock())
+    pause = Backoff(clock=Clock())
     pause.note(limited(900), "token")
     pause.note(limited(), "token")
     pause.note(limited(10), "token")
@@ -247,7 +256,7 @@ def test_a_growing_pause_does_not_cut_one_that_the_api_named() -> None:
 
 def test_other_credentials_are_tried_at_once_after_a_refusal_but_not_before_a_named_time() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     pause.note(REFUSED, "old")
     assert rest(pause, "old") is not None
     assert rest(pause, "new") is None
@@ -258,7 +267,7 @@ def test_other_credentials_are_tried_at_once_after_a_refusal_but_not_before_a_na
 def test_a_limit_holds_for_all_accounts_with_the_same_credentials() -> None:
     clock = Clock()
     shared = SharedLimits()
-    one, same, other = (Pause(shared, clock) for _ in range(3))
+    one, same, other = (Backoff(shared, clock) for _ in range(3))
     one.note(limited(60), "token")
     assert rest(same) == (Reason.RATE_LIMITED, "backing off, next request in 60 s")
     assert rest(other, "another token") is None
@@ -277,6 +286,6 @@ def test_limits_that_are_over_are_forgotten() -> None:
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.AUTH, Reason.RATE_LIMITED}))
 def test_other_failures_begin_no_pause_of_their_own(reason: Reason) -> None:
-    pause = Pause(clock=Clock())
+    pause = Backoff(clock=Clock())
     pause.note(ListingError(reason, "x"), "token")
     assert rest(pause) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from exporter.metrics import catalogue
+from exporter.metrics import catalog
 from mixin import alerts
 from mixin.__main__ import main
 from mixin.thresholds import ThresholdError, load
@@ -29,10 +29,8 @@ SHORT = {
 
 
 def known_metrics() -> set[str]:
-    """What a rule may name: the catalogue's metrics and what the rules record."""
-    return {metric.name for metric in catalogue.ALL} | {
-        r["record"] for r in rules() if "record" in r
-    }
+    """What a rule may name: the catalog's metrics and what the rules record."""
+    return {metric.name for metric in catalog.ALL} | {r["record"] for r in rules() if "record" in r}
 
 
 def promtool_check(*files: Path) -> subprocess.CompletedProcess[str]:
@@ -124,8 +122,9 @@ def test_information_is_kept_apart_from_what_wakes_people() -> None:
         ("sync_stale_seconds", "6h", "sync_stale_seconds: '6h' is not a whole number"),
         ("selector", "cloudflare-mcp", "selector: 'cloudflare-mcp' is not a list of matchers"),
         ("selector", 'job="x"}', "selector: "),
-        ("dashboard_base_url", "", "dashboard_base_url: must not be empty"),
-        ("runbook_base_url", "https://x/{{ y }}", "runbook_base_url: must not"),
+        ("dashboard_base_url", "", "dashboard_base_url: must be an http or https URL"),
+        ("runbook_base_url", "https://x/{{ y }}", "runbook_base_url: must be an http or https URL"),
+        ("runbook_base_url", "docs/runbooks", "runbook_base_url: must be an http or https URL"),
         ("severities.CloudflareMCPServerError", "page", "Invalid enum value 'page'"),
         (
             "portal_disappeared_for",

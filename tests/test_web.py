@@ -26,8 +26,8 @@ import pytest
 from exporter.errors import SettingsError
 from exporter.metrics.formats import Format
 from exporter.settings import ListenAddress
-from exporter.web.app import App
 from exporter.web.responses import PIECE
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
 from processes import Child, bare_environment, eventually
 from webserver import Outcome, Source
@@ -313,7 +313,8 @@ def test_paths_that_are_not_a_scrape_never_ask_the_source(
     status, headers, body = served.ask(path)
     assert status == 200
     assert int(headers["content-length"]) == len(body) > 0
-    assert headers["cache-control"] == "no-store"
+    # A browser may keep the page, and asks whether it has changed.
+    assert headers["cache-control"] == ("private, no-cache" if path == "/" else "no-store")
     assert source.timeouts == []
 
 
@@ -346,7 +347,7 @@ def test_the_first_page_links_and_escapes_and_runs_nothing(
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["content-security-policy"].startswith("default-src 'none';")
     links = [unescape(one) for one in re.findall(r'href="(\./[^"]*)"', body.decode())]
-    assert links == ["./m'&x", "./sd", "./-/healthy", "./-/ready"]
+    assert links == ["./m'&x", "./api/v1/status", "./sd", "./runbooks/", "./-/healthy", "./-/ready"]
     assert b"m'&x" not in body
     assert b"<script" not in body
     assert running.ask("/m'&x")[2] == b"up 1\n"
@@ -530,7 +531,7 @@ def test_a_reader_that_takes_nothing_is_hung_up_on(
     running = start(source, stall_timeout=0.5)
     with slow_reader(running) as connection:
         eventually(lambda: source.exposed, "an answer")
-        # The one thing to wait for is that nothing is read for three times the time-out.
+        # The one thing to wait for is that nothing is read for three times the timeout.
         select.select([], [], [], 1.5)
         assert len(eof_within(connection, 10)) < len(BIG) * 3
     assert running.ask("/-/healthy")[0] == 200
@@ -697,7 +698,7 @@ import asyncio, sys, threading
 from concurrent.futures import Future
 from exporter.logs import configure
 from exporter.settings import ListenAddress
-from exporter.web.app import App
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
 
 listing = Future()

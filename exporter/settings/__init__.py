@@ -1,9 +1,10 @@
-"""Flags, environment and file become one frozen value, or one line that says what to mend."""
+"""Flags, environment and file become one frozen value, or an error that says what to fix."""
 
+from exporter.settings.arguments import given_log_format
 from exporter.settings.effective import effective
 from exporter.settings.flags import ENVIRONMENT, FLAGS, Flag, Variable
 from exporter.settings.load import load
-from exporter.settings.secret import SecretReader
+from exporter.settings.secret_files import SecretReader
 from exporter.settings.values import (
     Account,
     Credentials,
@@ -26,5 +27,6 @@ __all__ = [
     "Settings",
     "Variable",
     "effective",
+    "given_log_format",
     "load",
 ]

@@ -1,4 +1,4 @@
-"""The accounts as targets, in the form of Prometheus' HTTP service discovery. Pure."""
+"""The accounts as targets for Prometheus' HTTP service discovery. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 def targets(names: Iterable[str], scheme: str, address: str, probe: str, own: str) -> bytes:
-    """The document: one group of one target for each account, and one for the exporter itself.
+    """The document: one target group per account, and one for the exporter itself.
 
     Args:
         names: of the accounts.
         scheme: ``http`` or ``https``.
         address: ``host:port`` of this exporter.
-        probe: the path under which one account is scraped.
-        own: the path of what the exporter tells of itself.
+        probe: path of the endpoint that scrapes one account.
+        own: path of the endpoint with the exporter's own metrics.
     """
     secure = {"__scheme__": "https"} if scheme == "https" else {}
     accounts = [

@@ -1,4 +1,4 @@
-"""TLS as the web configuration file wants it, or an error where Python's cannot do that."""
+"""TLS of the web configuration file; an error if Python's TLS does not support something."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exporter.errors import SettingsError
-from exporter.web.webschema import TlsSection
+from exporter.web.web_config_schema import TlsSection
 
 
 class Tls(msgspec.Struct, frozen=True, eq=False):
-    """What a new connection is encrypted with.
+    """TLS of a new connection.
 
     Attributes:
         context: for a handshake.
-        allowed_names: of which a client's certificate must have one; empty for no such rule.
+        allowed_names: of which a client certificate must have one; empty for no restriction.
     """
 
     context: ssl.SSLContext
@@ -30,13 +30,13 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def verifies(self) -> int:
-        """How much is asked of clients: more is more."""
+        """How strictly clients are verified; higher is stricter."""
         return int(self.context.verify_mode)
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether the client with this certificate, as ``getpeercert`` has it, may come in.
+        """Whether the client with this certificate (from ``getpeercert``) is allowed.
 
-        Never raises: a name that cannot be understood is nobody's.
+        Never raises: an invalid name matches nothing.
         """
         if not self.allowed_names:
             return True
@@ -45,26 +45,26 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
 
 
 class _Encryption(ssl.SSLObject):
-    """An encrypted connection whose peer's certificate may hold anything."""
+    """A TLS connection whose peer's certificate may be malformed."""
 
     def getpeercert(self, binary_form: bool = False) -> Any:
-        """As the base class has it.
+        """As in the base class.
 
         Raises:
-            ssl.SSLError: it cannot be read, such as for a name that is no UTF-8.
+            ssl.SSLError: it cannot be read, for example if a name is not UTF-8.
         """
         try:
             return super().getpeercert(binary_form)
         except ValueError as problem:
-            raise ssl.SSLError(f"a certificate that cannot be read: {problem}") from None
+            raise ssl.SSLError(f"unreadable certificate: {problem}") from None
 
 
 Complain = Callable[[str, str], SettingsError]
-"""Makes an error of a key and of what is wrong with it."""
+"""Creates an error from a key and a message."""
 
 
 class Pem(NamedTuple):
-    """Certificates or a key, and the key of the file that they come from."""
+    """Certificates or a key, with the configuration key they come from."""
 
     origin: str
     data: bytes
@@ -73,10 +73,10 @@ class Pem(NamedTuple):
 def build(
     section: TlsSection, cert: Pem, key: Pem, authorities: Pem | None, complain: Complain
 ) -> Tls:
-    """The TLS that the section describes.
+    """TLS as configured by the section.
 
     Raises:
-        SettingsError: something cannot be used or done.
+        SettingsError: something cannot be used or is not supported.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = _Encryption
@@ -100,14 +100,14 @@ def _set_versions(context: ssl.SSLContext, section: TlsSection, complain: Compla
     context.minimum_version = _version("min_version", section.min_version, complain)
     context.maximum_version = _version("max_version", section.max_version, complain)
     if context.minimum_version > context.maximum_version:
-        raise complain("max_version", "is below min_version; leave one of them out")
+        raise complain("max_version", "is below min_version; raise it")
 
 
 def _version(key: str, name: str, complain: Complain) -> ssl.TLSVersion:
     if name in {"TLS10", "TLS11"}:
-        raise complain(key, f"{name} is obsolete (RFC 8996) and not offered; use TLS12 or TLS13")
+        raise complain(key, f"{name} is obsolete (RFC 8996) and not supported; use TLS12 or TLS13")
     if name not in _VERSIONS:
-        raise complain(key, "is no version that there is; use TLS12 or TLS13")
+        raise complain(key, "unknown version; use TLS12 or TLS13")
     return _VERSIONS[name]
 
 
@@ -127,7 +127,7 @@ _CIPHERS = {
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
-"""OpenSSL's names by Go's, as far as Go supports the suite."""
+"""OpenSSL's names by Go's, for the suites that Go supports."""
 
 _TLS13_CIPHERS = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
@@ -138,23 +138,21 @@ def _set_ciphers(context: ssl.SSLContext, section: TlsSection, complain: Complai
     for index, name in enumerate(section.cipher_suites):
         where = f"cipher_suites[{index}]"
         if name in _TLS13_CIPHERS:
-            raise complain(
-                where, "is a suite of TLS 1.3, of which none can be chosen or left out; remove it"
-            )
+            raise complain(where, "TLS 1.3 cipher suites cannot be configured; remove it")
         if name not in _CIPHERS:
-            raise complain(where, "is no suite that can be used; use the names of Go's crypto/tls")
+            raise complain(where, "unknown cipher suite; use the names of Go's crypto/tls")
     if not section.cipher_suites:
         return
     if context.minimum_version == ssl.TLSVersion.TLSv1_3:
-        raise complain("cipher_suites", "are of TLS 1.2, which min_version rules out; remove them")
+        raise complain("cipher_suites", "apply to TLS 1.2, which min_version excludes; remove them")
     try:
         context.set_ciphers(":".join(_CIPHERS[name] for name in section.cipher_suites))
     except ssl.SSLError:
-        raise complain("cipher_suites", "has no suite that this OpenSSL offers") from None
+        raise complain("cipher_suites", "none of them is supported by this OpenSSL") from None
     offered = {cipher["name"] for cipher in context.get_ciphers()}
     for index, name in enumerate(section.cipher_suites):
         if _CIPHERS[name] not in offered:
-            raise complain(f"cipher_suites[{index}]", "is not offered by this OpenSSL; remove it")
+            raise complain(f"cipher_suites[{index}]", "is not supported by this OpenSSL; remove it")
 
 
 _CURVES = {
@@ -169,7 +167,7 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
     for index, name in enumerate(section.curve_preferences):
         if name not in _CURVES:
             raise complain(
-                f"curve_preferences[{index}]", f"is no known curve; use {', '.join(_CURVES)}"
+                f"curve_preferences[{index}]", f"unknown curve; use one of {', '.join(_CURVES)}"
             )
     curves = [_CURVES[name] for name in section.curve_preferences]
     set_groups = getattr(context, "set_groups", None)  # new in Python 3.15
@@ -178,7 +176,7 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
     elif len(curves) == 1:
         context.set_ecdh_curve(curves[0])
     elif curves:
-        raise complain("curve_preferences", "this Python can set one curve only; leave one")
+        raise complain("curve_preferences", "only one curve is supported by this Python")
 
 
 # --- the server's certificate ------------------------------------------------------------------
@@ -186,23 +184,25 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
 
 def _load_chain(context: ssl.SSLContext, cert: Pem, key: Pem, complain: Complain) -> None:
     if b"-----BEGIN CERTIFICATE-----" not in cert.data:
-        raise complain(cert.origin, "holds no certificate in PEM; write the chain, the own first")
+        raise complain(
+            cert.origin, "contains no PEM certificate; use the whole chain, the server's own first"
+        )
     if b"PRIVATE KEY-----" not in key.data:
-        raise complain(key.origin, "holds no private key in PEM")
+        raise complain(key.origin, "contains no PEM private key")
     if b"ENCRYPTED" in key.data:
-        raise complain(key.origin, "is encrypted; write the key without a passphrase")
+        raise complain(key.origin, "is encrypted; use a key without a passphrase")
     try:
         with _as_file(cert.data) as cert_file, _as_file(key.data) as key_file:
             context.load_cert_chain(cert_file, key_file, password=b"")
     except ssl.SSLError as problem:
         if problem.reason == "KEY_VALUES_MISMATCH":
-            raise complain(key.origin, "is not the key of the certificate") from None
-        raise complain(cert.origin, "is damaged, or its key is, or too weak") from None
+            raise complain(key.origin, "does not belong to the certificate") from None
+        raise complain(cert.origin, "the certificate or its key is damaged or too weak") from None
 
 
 @contextmanager
 def _as_file(data: bytes) -> Iterator[str]:
-    """A file for OpenSSL, which takes a chain from nothing else; in memory where that can be."""
+    """A file for OpenSSL, which loads a chain only from a file; in memory if possible."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         with os.fdopen(descriptor, "wb") as file:
@@ -234,17 +234,15 @@ def _set_clients(
     if kind in _UNVERIFIED:
         raise complain(
             "client_auth_type",
-            f"{kind} takes certificates that nobody vouches for, which Python's TLS cannot; "
-            "use RequireAndVerifyClientCert",
+            f"{kind} accepts unverified certificates, which Python does not support; use "
+            "RequireAndVerifyClientCert",
         )
     if kind not in _CLIENTS:
-        raise complain("client_auth_type", "is not known; use RequireAndVerifyClientCert")
+        raise complain("client_auth_type", "unknown value; use RequireAndVerifyClientCert")
     context.verify_mode = _CLIENTS[kind]
     if context.verify_mode == ssl.CERT_NONE:
         if authorities is not None:
-            raise complain(
-                authorities.origin, "has no use without client_auth_type; set it, or remove this"
-            )
+            raise complain(authorities.origin, "requires client_auth_type; set it, or remove this")
     elif authorities is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     else:
@@ -253,17 +251,17 @@ def _set_clients(
 
 def _trust(context: ssl.SSLContext, authorities: Pem, complain: Complain) -> None:
     try:
-        # Between the certificates there may be names in any language.
+        # There may be text in any language between the certificates.
         context.load_verify_locations(cadata=authorities.data.decode("ascii", "ignore"))
-    except (ssl.SSLError, ValueError):  # the latter where nothing is left
-        raise complain(authorities.origin, "holds no certificates in PEM") from None
+    except (ssl.SSLError, ValueError):  # the latter if nothing is left
+        raise complain(authorities.origin, "contains no PEM certificate") from None
 
 
 def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
     names = section.client_allowed_sans
     if names and _CLIENTS[section.client_auth_type] == ssl.CERT_NONE:
         raise complain(
-            "client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; set it"
+            "client_allowed_sans", "requires client_auth_type: RequireAndVerifyClientCert"
         )
     if "" in names:
         raise complain(f"client_allowed_sans[{names.index('')}]", "is empty; remove it")
@@ -271,7 +269,7 @@ def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
 
 
 def _plain(kind: str, name: object) -> object:
-    """A name of a certificate as Go writes it: OpenSSL writes IPv6 addresses at full length."""
+    """A name of a certificate as Go writes it: OpenSSL does not shorten IPv6 addresses."""
     if kind != "IP Address":
         return name  # text, or a tuple that equals no text
     try:

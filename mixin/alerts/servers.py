@@ -1,8 +1,8 @@
 """Alerts on MCP servers: one alert for one broken server, whatever else it breaks.
 
 The kinds of failure exclude each other, the one that a person must act on first: a lapsed
-authorisation, then unreachable, then any other failure that lasts, then one that was called
-transient for too long. A server that fails in one of these ways is not reported as stale, nor as
+authorization, then unreachable, then any other failure that lasts, then one that was called
+retryable for too long. A server that fails in one of these ways is not reported as stale, nor as
 waiting, as well.
 """
 
@@ -42,9 +42,9 @@ def _failing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
         Alert(
             name="ServerNeedsReauthorization",
             expr=scope.of_server(LAPSED),
-            after=t.reauthorisation_for,
+            after=t.reauthorization_for,
             severity="warning",
-            summary="The stored authorisation of an MCP server has lapsed.",
+            summary="The stored authorization of an MCP server has lapsed.",
             description=lines(f"{text.server} needs an administrator to log in again.", *details),
             dashboard=SERVER_DASHBOARD,
         ),
@@ -132,7 +132,7 @@ def _not_synced(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
             ),
             after=t.waiting_for,
             severity="warning",
-            summary="An MCP server still waits for its first authorisation.",
+            summary="An MCP server still waits for its first authorization.",
             description=lines(
                 f"{text.server} has waited for its first login for "
                 "{{ $value | humanizeDuration }} and offers no tools until then.",
@@ -147,7 +147,7 @@ def _not_synced(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
             ),
             after=t.sync_stale_for,
             severity="warning",
-            summary="The catalogue of an MCP server is not synced any more.",
+            summary="The catalog of an MCP server is not synced any more.",
             description=lines(
                 f"{text.server} was last synced with success "
                 "{{ $value | humanizeDuration }} ago, and no other alert says why.",

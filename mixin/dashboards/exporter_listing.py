@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import PLAIN, Look, Text, graph, history, number, query, steps
@@ -32,12 +32,12 @@ REASON_COLORS = {
 
 def now(thresholds: Thresholds) -> Row:
     """Single numbers."""
-    return Row("Now", (*_targets(thresholds), *_listings()))
+    return Row("Now", (*_targets(thresholds), *_listings()), collapsed=False)
 
 
 def over_time() -> Row:
     """Listings, failures and durations."""
-    return Row("Listings", (_up(), _failures(), _durations()))
+    return Row("Listings", (_up(), _failures(), _durations()), collapsed=False)
 
 
 def exporters(metric: str, thresholds: Thresholds) -> str:

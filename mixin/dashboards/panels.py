@@ -29,6 +29,15 @@ P = TypeVar("P", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 WIDTH = 24
 """Columns of Grafana's grid."""
 
+LINES = 30
+"""Objects in one graph, however many there are: more could not be told apart."""
+
+STEPS = 300
+"""Steps of a query over all servers: in a day, one in five minutes."""
+
+BANDS = 20
+"""Lines of a state timeline on one of its pages."""
+
 NO_DATA = "Nothing known: no exporter lists the account"
 
 
@@ -37,7 +46,7 @@ class Text(msgspec.Struct, frozen=True):
 
     Attributes:
         title: what it shows.
-        description: what the colours mean, and what to do when it is red.
+        description: what the colors mean, and what to do when it is red.
         empty: what stands there when a query gives nothing.
     """
 
@@ -58,7 +67,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def steps(*above: tuple[float, str], base: str = states.GOOD) -> tuple[model.Threshold, ...]:
-    """`base` up to the first value, then the colour of the last value that is reached."""
+    """`base` up to the first value, then the color of the last value that is reached."""
     rest = tuple(model.Threshold(value=float(value), color=color) for value, color in above)
     return (model.Threshold(value=None, color=base), *rest)
 
@@ -98,7 +107,7 @@ def dressed(panel: P, text: Text, look: Look, queries: Sequence[prometheus.Dataq
 def number(
     text: Text, look: Look, expr: str, *, legend: str = "", trend: bool = False
 ) -> stat.Panel:
-    """A big number, coloured by its thresholds or mappings."""
+    """A big number, colored by its thresholds or mappings."""
     graph = values.BigValueGraphMode.AREA if trend else values.BigValueGraphMode.NONE
     panel = dressed(stat.Panel(), text, look, [query(expr, legend, instant=not trend)])
     return (
@@ -121,6 +130,7 @@ def history(text: Text, look: Look, queries: Sequence[prometheus.Dataquery]) -> 
         .show_value(values.VisibilityMode.AUTO)
         .align_value(values.TimelineValueAlignment.LEFT)
         .row_height(0.9)
+        .per_page(BANDS)
         .fill_opacity(80)
         .line_width(0)
         .legend(_legend(values.LegendDisplayMode.LIST))

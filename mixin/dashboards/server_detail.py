@@ -1,4 +1,4 @@
-"""One server: its state and history, its errors, its portals, its catalogue."""
+"""One server: its state and history, its errors, its portals, its catalog."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def document(thresholds: Thresholds) -> Document:
     """The dashboard."""
     return Document(
-        uid=SERVER_UID,
+        name=SERVER_UID,
         title="Cloudflare MCP / Server",
         description="One MCP server: its state, its errors, its portals and what it offers.",
         variables=(*v.target(), v.account(), v.portal(), v.server()),
         rows=(
             server_now.row(thresholds),
             *server_history.rows(thresholds),
-            server_portals.row(),
+            server_portals.row(thresholds),
         ),
     )
