@@ -17,7 +17,8 @@ CODE = ("exporter/**/*.py", "mixin/**/*.py")
 PAGES = (
     "*.md",
     "Makefile",
-    "alerts/*",
+    "alerts/*.md",
+    "alerts/*.yml",
     "deploy/**/*.md",
     "deploy/**/*.y*ml",
     "deploy/**/*.txt",
