@@ -219,7 +219,7 @@ class Accounts:
             timeout=account.timeout,
             cache_ttl=account.cache_ttl,
             quota_is_short=lambda: client.quota_is_short,
-            before=None if old is None else old.collector.observed,
+            before=None if old is None else _before(old, account),
             log_outcomes=self._log_outcomes,
             wall_clock=self._wall_clock,
         )
@@ -239,6 +239,15 @@ class Accounts:
             return secret.text
 
         return given
+
+
+def _before(old: _Member, account: Account) -> AccountState:
+    """What is known of an account whose configuration has changed."""
+    observed = old.collector.observed
+    if account.collect_servers == old.account.collect_servers:
+        return observed
+    # Another kind of listing has other servers: those are not gone.
+    return msgspec.structs.replace(observed, history=observed.history.restarted())
 
 
 def _endpoint(account: Account) -> Endpoint:

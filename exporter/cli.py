@@ -18,6 +18,7 @@ import msgspec
 
 from exporter import __version__, revision
 from exporter.accounts import Accounts
+from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
@@ -136,6 +137,7 @@ async def _serve(
         site=PublicAddress(settings.route_prefix, settings.external_url),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
+        stale_after=settings.stale_after,
     )
     server = Server(
         app,
@@ -147,10 +149,15 @@ async def _serve(
         backlog=shares.backlog,
     )
     _announce(settings, server)
-    background = (
+    background = [
         _reload_on_hangup(control.reload),
         asyncio.create_task(accounts.list_first()),
-    )
+    ]
+    if settings.config_file and settings.auto_reload_interval:
+        watch = reload_on_change(
+            settings.config_file, settings.auto_reload_interval, control.reload
+        )
+        background.append(asyncio.create_task(watch))
     await server.serve()
     for task in background:
         task.cancel()

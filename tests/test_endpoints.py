@@ -302,7 +302,9 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
 # --- prefixes ----------------------------------------------------------------------------------
 
-LINKED = ("/metrics", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready")
+LINKED = (
+    *("/metrics", "/api/v1/status", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready"),
+)
 PATHS = (*LINKED, "/probe?account=a", "/")
 
 
@@ -440,7 +442,8 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
     }
-    assert {path for path, _ in rows} == {"/", "/metrics", f"{routes.RUNBOOKS}/", *paths}
+    paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
+    assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:
             status, headers, _ = served.ask(path, "DELETE")

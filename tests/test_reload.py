@@ -349,6 +349,34 @@ def test_the_command_reloads_on_sighup(
     assert accounts_in(metrics(exporter)) == {IDS[1]}
 
 
+def test_the_command_reloads_by_itself_when_a_mounted_file_changes(
+    tmp_path: Path, api: RawServer, run_exporter: RunExporter
+) -> None:
+    # As the kubelet mounts a secret: the file is a link into a linked folder, which is swapped.
+    def mount(number: int, more: str = "") -> None:
+        folder = tmp_path / f"..{number}{more or 'valid'}"
+        folder.mkdir()
+        Subject(folder / "config.yml", api.base_url, account(number))
+        if more:
+            (folder / "config.yml").write_text(more)
+        (tmp_path / "new").symlink_to(folder.name)
+        (tmp_path / "new").rename(tmp_path / "..data")
+
+    mount(0)
+    file = tmp_path / "config.yml"
+    file.symlink_to("..data/config.yml")
+    exporter = run_exporter(f"--config.file={file}", "--config.auto-reload-interval=0.1")
+    assert accounts_in(metrics(exporter)) == {IDS[0]}
+    mount(1)
+    eventually(lambda: accounts_in(metrics(exporter)) == {IDS[1]}, "the new account")
+    mount(2, "accounts")
+    exporter.logged(r'level=error msg="configuration reload failed')
+    assert accounts_in(metrics(exporter)) == {IDS[1]}
+    mount(3)
+    eventually(lambda: accounts_in(metrics(exporter)) == {IDS[3]}, "the last account")
+    assert exporter.log.count("not reloaded") == 1
+
+
 def test_a_flood_of_hang_ups_is_survived(
     file: Path, api: RawServer, run_exporter: RunExporter
 ) -> None:

@@ -67,6 +67,7 @@ def test_token_and_account_id_are_enough() -> None:
         defaults=Listing(),
         config_file="",
         config_check=False,
+        auto_reload_interval=0.0,
         listen_addresses=(ListenAddress("", 10180),),
         telemetry_path="/metrics",
         web_config_file="",
@@ -75,6 +76,7 @@ def test_token_and_account_id_are_enough() -> None:
         external_url="",
         max_requests=40,
         systemd_socket=False,
+        stale_after=21_600.0,
         scrape_timeout_offset=0.5,
         once=False,
         textfile="",
@@ -89,6 +91,7 @@ def test_token_and_account_id_are_enough() -> None:
 
 VALUES = [
     ("--config.check", None, True),
+    ("--config.auto-reload-interval", "30s", 30.0),
     ("--web.listen-address", "[::1]:0", (ListenAddress("::1", 0),)),
     ("--web.systemd-socket", None, True),
     ("--web.telemetry-path", "/mcp/metrics", "/mcp/metrics"),
@@ -97,6 +100,7 @@ VALUES = [
     ("--web.config.file", "/etc/exporter/web.yml", "/etc/exporter/web.yml"),
     ("--web.enable-lifecycle", None, True),
     ("--web.max-requests", "0", 0),
+    ("--status.stale-after", "8h", 28_800.0),
     ("--scrape.timeout", "30", 30.0),
     ("--scrape.timeout-offset", "0", 0.0),
     ("--api.per-page", "100", 100),

@@ -77,6 +77,12 @@ FLAGS: tuple[Flag, ...] = (
         "Validate the settings and the configuration file, then exit. Sends no request.",
     ),
     Flag(
+        CONFIGURATION, "--config.auto-reload-interval", "auto_reload_interval",
+        parsers.seconds_or_zero, "0", "SECONDS",
+        "Interval at which to check the configuration file and reload it if it has changed. "
+        "0 disables it.",
+    ),
+    Flag(
         CONFIGURATION, "--demo", "demo", parsers.switch, "false", "",
         "Use a simulated account: no network, no credentials.",
     ),
@@ -144,6 +150,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         WEB, "--web.max-requests", "max_requests", parsers.whole_number(0, 10_000), "40", "NUMBER",
         "Maximum number of different metrics responses rendered at the same time. 0 for no limit.",
+    ),
+    Flag(
+        WEB, "--status.stale-after", "stale_after", parsers.seconds, "6h", "SECONDS",
+        "Time without a successful sync after which the status page shows a server as stale. The "
+        "threshold of the alerts is sync_stale_seconds.",
     ),
     Flag(
         ONE_SHOT, "--check", "check", parsers.switch, "false", "",
