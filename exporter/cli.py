@@ -19,7 +19,7 @@ import msgspec
 from exporter import __version__
 from exporter.accounts import Accounts
 from exporter.commands import check, expose_once, write
-from exporter.descriptors import Shares, raise_limit, share_out
+from exporter.descriptors import Shares, inherited, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
 from exporter.memory import return_large_blocks
@@ -57,11 +57,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         if settings.config_check:
             write(sys.stdout.buffer, _verdict(settings))
             return 0
+        limit = raise_limit()
+        shares = share_out(limit, inherited(limit))
         with _demo(settings) as effective:
             known.hold(effective.secrets)
             # The demo's account is not written anywhere.
             again = (lambda: effective) if settings.demo else partial(load, argv, environ)
-            return asyncio.run(_run(effective, known, again, environ))
+            return asyncio.run(_run(effective, known, again, environ, shares))
     except SettingsError as problem:
         sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
         return 2
@@ -72,8 +74,8 @@ async def _run(
     known: KnownSecrets,
     load_again: Callable[[], Settings],
     environ: Mapping[str, str],
+    shares: Shares,
 ) -> int:
-    shares = share_out(raise_limit())
     accounts = Accounts(
         settings.accounts,
         known,

@@ -7,6 +7,7 @@ what others need: clients that hold connections would leave none for the API, or
 from __future__ import annotations
 
 import logging
+import os
 import resource
 
 import msgspec
@@ -17,7 +18,13 @@ from exporter.logs import event
 LOG = logging.getLogger(__name__)
 
 RESERVE = 32
-"""For what is open at the start, files of a reload, secrets and name lookups."""
+"""For what is open at the start, files of a reload, secrets and name lookups; what was inherited
+comes on top of it."""
+
+STANDARD = 2
+"""The last of the three descriptors that every program inherits."""
+
+OWN_DESCRIPTORS = "/dev/fd"
 
 MANY = 1 << 20
 """Stands for no limit."""
@@ -52,23 +59,47 @@ def raise_limit() -> int:
     return MANY if hard == resource.RLIM_INFINITY else hard
 
 
-def share_out(limit: int) -> Shares:
-    """Who may have how many of so many descriptors.
+def inherited(limit: int) -> int:
+    """How many of the descriptors below the limit whoever started the program left open in it.
+
+    To be asked before the program opens any; those from the limit on take nothing from it.
+    """
+    try:
+        listed = {int(name) for name in os.listdir(OWN_DESCRIPTORS)}  # noqa: PTH208 - no paths
+    except OSError:  # not all systems have it
+        return 0
+    return sum(STANDARD < number < limit and _is_open(number) for number in listed)
+
+
+def _is_open(number: int) -> bool:
+    """Not so the one through which they were listed."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def share_out(limit: int, taken: int = 0) -> Shares:
+    """Who may have how many of so many descriptors, of which some are taken for good.
 
     Raises:
         SettingsError: they are too few.
     """
-    if limit < FEWEST:
+    if limit - taken < FEWEST:
+        because = f", as {taken} were open before the start" if taken else ""
         raise SettingsError(
-            f"the limit of open files is {limit}, and {FEWEST} are needed; raise it "
-            "(LimitNOFILE= in systemd, ulimit -n)"
+            f"the limit of open files is {limit}, and {FEWEST + taken} are needed{because}; "
+            "raise it (LimitNOFILE= in systemd, ulimit -n)"
         )
-    spare = limit - RESERVE
+    spare = limit - taken - RESERVE
     shares = Shares(
         connections=min(512, spare // 2),
         backlog=min(512, spare // 8),
         requests=min(256, spare // 8),  # each with two: it can be interrupted
         kept=min(4096, spare // 8),
     )
-    event(LOG, logging.DEBUG, "open files", limit=limit, **msgspec.structs.asdict(shares))
+    event(
+        LOG, logging.DEBUG, "open files", limit=limit, taken=taken, **msgspec.structs.asdict(shares)
+    )
     return shares

@@ -22,20 +22,24 @@ from rawserver import RawServer, listing, portal
 from watching import samples, value
 from webserver import Source, done, site
 
+NONE = range(0)
+
+
+def limited_command(limit: int, inherited: range, *flags: str) -> list[str]:
+    """The exporter with so many descriptors, after others were opened in its process."""
+    opened = "".join(f"exec {number}</dev/null; " for number in inherited)
+    script = f'{opened}ulimit -n {limit} && ulimit -Sn {limit // 2} && exec "$@"'
+    return ["/bin/bash", "-c", script, "limited", sys.executable, "-m", "exporter", *flags]
+
 
 class LimitedExporter(Child):
     """An exporter whose limit of open files is this, once it has raised it from half of it."""
 
-    def __init__(self, home: Path, limit: int, *flags: str, env: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+    def __init__(
+        self, home: Path, limit: int, *flags: str, env: dict[str, str], inherited: range = NONE
+    ) -> None:
         super().__init__(
-            [
-                "/bin/bash",
-                "-c",
-                f'ulimit -n {limit} && ulimit -Sn {limit // 2} && exec "$@"',
-                "limited",
-                *command,
-            ],
+            limited_command(limit, inherited, "--web.listen-address=127.0.0.1:0", *flags),
             home / "exporter.log",
             {**bare_environment(home), **env},
         )
@@ -51,8 +55,9 @@ class LimitedExporter(Child):
 def limited(tmp_path: Path, simulator: Simulator) -> Iterator[Callable[..., LimitedExporter]]:
     running: list[LimitedExporter] = []
 
-    def run(limit: int, *flags: str) -> LimitedExporter:
-        running.append(LimitedExporter(tmp_path, limit, *flags, env=simulator.environment()))
+    def run(limit: int, *flags: str, inherited: range = NONE) -> LimitedExporter:
+        env = simulator.environment()
+        running.append(LimitedExporter(tmp_path, limit, *flags, env=env, inherited=inherited))
         return running[-1]
 
     try:
@@ -79,14 +84,20 @@ KEPT = HALF + b"\r\n"
 
 
 @pytest.mark.parametrize(
-    ("limit", "sent"),
-    [(256, b""), (64, b""), (64, HALF), (64, KEPT)],
-    ids=["idle", "idle, few descriptors", "half a head", "kept alive"],
+    ("limit", "inherited", "sent"),
+    [
+        (256, NONE, b""),
+        (64, NONE, b""),
+        (64, NONE, HALF),
+        (64, NONE, KEPT),
+        (200, range(10, 146), b""),
+    ],
+    ids=["idle", "idle, few descriptors", "half a head", "kept alive", "inherited descriptors"],
 )
 def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
-    limited: Callable[..., LimitedExporter], limit: int, sent: bytes
+    limited: Callable[..., LimitedExporter], limit: int, inherited: range, sent: bytes
 ) -> None:
-    exporter = limited(limit)
+    exporter = limited(limit, inherited=inherited)
     with holding(exporter.port, 300, sent):
         for _ in range(5):
             began = time.monotonic()
@@ -98,9 +109,18 @@ def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
     assert "Traceback" not in exporter.log
 
 
-def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: Simulator) -> None:
+@pytest.mark.parametrize(
+    ("limit", "inherited", "said"),
+    [
+        (63, NONE, "63, and 64 are needed; "),
+        (100, range(10, 70), "100, and 124 are needed, as 60 were open before the start; "),
+    ],
+)
+def test_too_low_a_limit_ends_the_start_and_says_so(
+    tmp_path: Path, simulator: Simulator, limit: int, inherited: range, said: str
+) -> None:
     ended = subprocess.run(
-        ["/bin/bash", "-c", f"ulimit -n 63 && exec {sys.executable} -m exporter"],
+        limited_command(limit, inherited),
         env={**bare_environment(tmp_path), **simulator.environment()},
         capture_output=True,
         text=True,
@@ -109,7 +129,7 @@ def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: S
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "cloudflare-mcp-exporter: error: the limit of open files is 63, and 64 are needed; "
+        f"cloudflare-mcp-exporter: error: the limit of open files is {said}"
         "raise it (LimitNOFILE= in systemd, ulimit -n)\n"
     )
 
@@ -120,7 +140,14 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
     exporter = limited(200, "--log.level=debug")
     soft, hard = resource.prlimit(exporter.process.pid, resource.RLIMIT_NOFILE)
     assert (soft, hard) == (200, 200)
-    assert 'msg="open files" limit=200 connections=84' in exporter.log
+    assert 'msg="open files" limit=200 taken=0 connections=84' in exporter.log
+
+
+def test_inherited_descriptors_from_the_limit_on_take_nothing_from_it(
+    limited: Callable[..., LimitedExporter],
+) -> None:
+    exporter = limited(80, "--log.level=debug", inherited=range(80, 200))
+    assert 'msg="open files" limit=80 taken=0' in exporter.log
 
 
 def kept_alive(peer: socket.socket, _: str) -> None:
@@ -157,8 +184,9 @@ def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [64, 100, 256, 1024, 4096, 65536, 1 << 20])
-def test_no_more_is_shared_out_than_there_is(limit: int) -> None:
-    shares = share_out(limit)
+@pytest.mark.parametrize("taken", [0, 1, 1000])
+def test_no_more_is_shared_out_than_there_is(limit: int, taken: int) -> None:
+    shares = share_out(limit + taken, taken)
     # A request has its socket twice, so that it can be interrupted.
     total = shares.connections + shares.backlog + 2 * shares.requests + shares.kept
     assert total + RESERVE <= limit
