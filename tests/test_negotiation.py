@@ -72,7 +72,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         pytest.param("application/openmetrics-text;version=1.0.0;q=0.2,"
                      "application/openmetrics-text,text/plain;q=0.5", TEXT,
                      id="version-decides-before-subtype"),
-        pytest.param("application/openmetrics-text;version=0.0.1=1.0.0", TEXT, id="two-equal-signs"),
+        pytest.param("application/openmetrics-text;version=0.0.1=1.0.0", TEXT, id="two-equals"),
         pytest.param("application/openmetrics-text;version=1.0.0X", TEXT, id="more-than-a-version"),
         pytest.param("application/json", TEXT, id="not-offered"),
         pytest.param('a/b;x="text/plain,";q=1,application/openmetrics-text;q=0.5', OPENMETRICS,
