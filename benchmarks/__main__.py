@@ -22,7 +22,7 @@ BOTH = (Conditions(), Conditions(upstream_gzip=True))
 LATE = Conditions(upstream_gzip=True, latency=LATENCY)
 BARE = Conditions(upstream_gzip=True, scrape_gzip=False)
 FLOORS = (c.FLOOR, c.FLOOR_LINES)
-MOST_WITH_PEERS = 1000
+MAX_WITH_PEERS = 1000
 """Servers up to which waiting is measured for the peers too: they take long enough without."""
 
 Options = argparse.Namespace
@@ -64,7 +64,7 @@ def _scrapes(options: Options, results: Results) -> None:
 
 def _waiting(options: Options, results: Results) -> None:
     for size in (size for size in options.sizes if size.portals > 1):
-        few = _servers(size) <= MOST_WITH_PEERS and not options.quick
+        few = _servers(size) <= MAX_WITH_PEERS and not options.quick
         with Upstream(size) as upstream:
             rounds = _rounds(options, size)
             wanted = _wanted(options) if few else [c.ours()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import HOST, ROOT, Program, free_port
-from exporter.web.app import GZIP_LEVEL
+from exporter.web.routes import GZIP_LEVEL
 
 PER_PAGE = 20
 """Portals a page for all of them: the exporter's default."""

@@ -31,7 +31,7 @@ PROMETHEUS = {
     "Accept-Encoding": "gzip",
     "X-Prometheus-Scrape-Timeout-Seconds": "120",
 }
-"""What a Prometheus of this version sends, recorded, with a longer time-out."""
+"""What a Prometheus of this version sends, recorded, with a longer timeout."""
 
 PLAIN = {**PROMETHEUS, "Accept-Encoding": "identity"}
 TEXT = {**PLAIN, "Accept": "text/plain;version=0.0.4"}

@@ -22,16 +22,16 @@ from prometheus_client.registry import CollectorRegistry
 
 from benchmarks.comparing import sample_count
 from benchmarks.processes import ROOT
-from exporter.cloudflare.decoding import decode_portals
-from exporter.inventory import build
+from exporter.cloudflare.decode import decode_portals
+from exporter.cloudflare.merge import build
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 from exporter.simulator.api import Api
-from exporter.simulator.fleet import fleet
-from exporter.simulator.wire import DEMO_TOKEN, Request
+from exporter.simulator.messages import DEMO_TOKEN, Request
+from exporter.simulator.uniform_account import uniform_account
 
 ACCOUNT = "0" * 32
 SERVERS = 50
@@ -58,7 +58,7 @@ def measure(portals: int, rounds: int) -> dict[str, Any]:
 
 
 def _inventory(portals: int) -> Inventory:
-    api = Api({ACCOUNT: fleet(portals=portals, servers=SERVERS, tools=5)}, quota=None)
+    api = Api({ACCOUNT: uniform_account(portals=portals, servers=SERVERS, tools=5)}, quota=None)
     headers = {"user-agent": "benchmark", "authorization": f"Bearer {DEMO_TOKEN}"}
     path = f"/client/v4/accounts/{ACCOUNT}/access/ai-controls/mcp/portals"
     pages = range(1, -(-portals // 100) + 1)
@@ -69,7 +69,7 @@ def _inventory(portals: int) -> Inventory:
 
 
 def _main(portals: int, rounds: int) -> None:
-    scrape = Scrape(ACCOUNT, ACCOUNT, 1.0, NOW, inventory=_inventory(portals))
+    scrape = ListingResult(ACCOUNT, ACCOUNT, 1.0, NOW, inventory=_inventory(portals))
 
     def ours(form: Format) -> Callable[[], object]:
         # Each piece is let go, as where it is compressed and sent.

@@ -27,17 +27,17 @@ from benchmarks.scrapes import pages
 from benchmarks.upstream import Size, Upstream
 from exporter.cloudflare.client import PORTALS, Endpoint
 from exporter.cloudflare.credentials import HeaderAuth
-from exporter.cloudflare.decoding import decode_portals
+from exporter.cloudflare.decode import decode_portals
 from exporter.cloudflare.fetch import Fetcher, Route
-from exporter.cloudflare.records import PortalPage
+from exporter.cloudflare.merge import build
+from exporter.cloudflare.schema import PortalPage
 from exporter.deadline import Deadline
-from exporter.inventory import build
-from exporter.memory import return_large_blocks
+from exporter.malloc import return_large_blocks
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.scrape import Scrape
-from exporter.web.app import GZIP_LEVEL
+from exporter.scrape_result import ListingResult
+from exporter.web.routes import GZIP_LEVEL
 
 RECEIVE, DECODE, READ, MERGE, RENDER, COMPRESS = STAGES = (
     *("receive the pages", "decode JSON", "read records", "merge", "render", "compress"),
@@ -95,7 +95,7 @@ def _scrape(fetcher: Fetcher, auth: HeaderAuth, url: str, count: int) -> dict[st
             read.append(decode_portals(body))
     watch.seconds[READ] -= watch.seconds[DECODE]
     with watch(MERGE):
-        scrape = Scrape("0" * 32, "example", 1.0, time.time(), inventory=build(read))
+        scrape = ListingResult("0" * 32, "example", 1.0, time.time(), inventory=build(read))
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     with watch(RENDER):
         made = render(families([scrape], time.time()), (), Format.TEXT)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks import candidates as c
-from benchmarks.endurance import MANY
+from benchmarks.endurance import ENOUGH_DESCRIPTORS
 from benchmarks.results import Results
 from benchmarks.scrapes import Conditions, Figures, pages
 from benchmarks.upstream import Size
@@ -101,7 +101,7 @@ def _memory(results: Results) -> Iterator[Target]:
     if sizes:
         bare, large = sizes[0], sizes[-1]
         kept = large[1].after_mib - bare[1].after_mib
-        yield _most(f"Memory kept for catalogues, {large[0]} over {bare[0]}", kept, 5, "MiB")
+        yield _most(f"Memory kept for catalogs, {large[0]} over {bare[0]}", kept, 5, "MiB")
         body = (large[1].upstream_bytes - bare[1].upstream_bytes) / (1 << 20)
         extra = large[1].peak_mib - bare[1].peak_mib
         what = f"Peak memory for the same, by the bytes of the page ({body:.0f} MiB)"
@@ -147,9 +147,9 @@ def _many(results: Results) -> Iterator[Target]:
     if results.many:
         yield Target(
             "500 accounts of 2x10x20: all listed",
-            str(MANY.accounts),
+            str(ENOUGH_DESCRIPTORS.accounts),
             str(results.many.up),
-            results.many.up == MANY.accounts,
+            results.many.up == ENOUGH_DESCRIPTORS.accounts,
         )
         yield _most("500 accounts at one scrape, 20 ms a page", results.many.wall, 9, "s")
         yield _most("One of them by /probe", results.many.probe_wall * 1000, 100, "ms")

@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from benchmarks.processes import ROOT
 from exporter.simulator.api import Api
-from exporter.simulator.fleet import fleet
+from exporter.simulator.messages import Request, Response
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.uniform_account import uniform_account
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def main(size: Size) -> None:
     """Serve until standard input ends."""
     synced_at = time.time() - 3600
     accounts = {
-        identity: fleet(
+        identity: uniform_account(
             portals=size.portals,
             servers=size.servers,
             tools=size.tools,

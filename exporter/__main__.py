@@ -6,9 +6,9 @@ import sys
 
 
 def entry_point() -> None:
-    """Prepare the process for what it imports, and run the command."""
-    # SIGHUP ends a process that has not said otherwise. It waits from here on until the exporter
-    # serves, since what follows takes a third of a second.
+    """Prepare the process for its imports and run the command."""
+    # SIGHUP ends a process by default. It is blocked from here on until the exporter serves,
+    # since the imports take a third of a second.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     # prometheus_client looks at these when it is imported: with one of them it keeps its counters
     # in files that several processes share, which this one has no use for.

@@ -1,4 +1,4 @@
-"""The configured accounts: scrapes one or all of them, and can be replaced by others."""
+"""The configured accounts: scrapes one or all of them; a reload replaces them."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from functools import partial
 import msgspec
 from prometheus_client.registry import Collector
 
-from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, Kept, Shared
+from exporter.cloudflare.backoff import Backoff, SharedLimits
+from exporter.cloudflare.client import PORTALS, SERVERS, Client, Endpoint, IdleConnections, Shared
 from exporter.cloudflare.credentials import Headers, ReadSecret, key_headers, token_headers
 from exporter.cloudflare.fetch import Route
-from exporter.cloudflare.pause import Pause, SharedLimits
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.merge import build
+from exporter.cloudflare.rate_limit import RequestQuotas
 from exporter.collector import AccountCollector, ListAccount
 from exporter.deadline import Deadline
-from exporter.inventory import build
+from exporter.metrics.api_metrics import ApiMetrics
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.metrics.own import OwnMetrics
-from exporter.metrics.rows import Family
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.samples import Family
 from exporter.model import Inventory
 from exporter.redaction import KnownSecrets
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 from exporter.settings import Account, Credentials, Secret, SecretReader
 from exporter.threads import in_thread
 
 
-class Scrapes(msgspec.Struct, frozen=True):
+class ScrapeResult(msgspec.Struct, frozen=True):
     """The outcome of one scrape of one or all accounts.
 
     Attributes:
         accounts: one outcome for each account.
-        telemetry: what is counted about these accounts.
+        telemetry: the API metrics of these accounts.
         own: the exporter's metrics about itself; None where they were not asked for.
     """
 
-    accounts: tuple[Scrape, ...]
+    accounts: tuple[ListingResult, ...]
     telemetry: tuple[Collector, ...]
-    own: OwnMetrics | None
+    own: ExporterMetrics | None
 
     @property
     def identity(self) -> object:
-        """Equal for scrapes that got the same listings, as long as they are in memory."""
+        """Equal for scrapes with the same listings, while these are in memory."""
         return (self.own is None, *map(id, self.accounts))
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """How many accounts are not what they were."""
+    """How many accounts a reload has added, changed and removed."""
 
     added: int
     removed: int
@@ -59,23 +59,23 @@ class Changes(msgspec.Struct, frozen=True):
 
 
 class _Member(msgspec.Struct, frozen=True, eq=False):
-    """An account in use, with the parts that outlive a change of it or must be closed."""
+    """An account in use, with the parts that survive a change of it or must be closed."""
 
     account: Account
     collector: AccountCollector
     client: Client
-    pause: Pause
+    backoff: Backoff
 
 
 class Accounts:
-    """Lists nothing and starts nothing before the first scrape; for one event loop.
+    """Sends no request before the first scrape; for one event loop.
 
     Args:
         accounts: configured at the start.
-        known: learns the secrets that files hold, and takes secrets out of the API's texts.
-        offset: seconds kept back from the timeout that Prometheus announces, for the way back.
-        most_requests: to the API that may be under way at the same time, each with a thread.
-        most_kept: connections to the API that wait for the next listing.
+        known: learns the secrets read from files, and removes secrets from the API's texts.
+        offset: seconds subtracted from the scrape timeout that Prometheus announces.
+        max_requests: maximum concurrent requests to the API, each with a thread.
+        max_idle: maximum idle connections to the API.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -88,54 +88,57 @@ class Accounts:
         known: KnownSecrets,
         *,
         offset: float = 0.5,
-        most_requests: int = 256,
-        most_kept: int = 1024,
+        max_requests: int = 256,
+        max_idle: int = 1024,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._known = known
         self._offset = offset
         self._wall_clock = wall_clock
         self._shared = Shared(
-            asyncio.Semaphore(most_requests), known.strike, Quotas(), Kept(most_kept)
+            asyncio.Semaphore(max_requests),
+            known.redact,
+            RequestQuotas(),
+            IdleConnections(max_idle),
         )
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
-        self.own = OwnMetrics(loaded=wall_clock())
+        self.own = ExporterMetrics(loaded=wall_clock())
         self.replace(accounts)
 
     def replace(self, accounts: Iterable[Account]) -> Changes:
-        """Serve these accounts from the next scrape on; those under way are not disturbed.
+        """Use these accounts from the next scrape on; scrapes in progress are not affected.
 
-        An account whose configuration is the same goes on as it is. One that changed keeps what is
-        counted about it, and the back-off that the API asked for.
+        An account with an unchanged configuration is kept as it is. One that changed keeps its
+        counters and the back-off that the API asked for.
         """
         old = {one.account.account_id: one for one in self._members.values()}
         new = [self._member(account, old.get(account.account_id)) for account in accounts]
         self._members = {one.account.name: one for one in new}
-        kept = [one for one in new if one.account.account_id in old]
-        changed = [one for one in kept if one is not old[one.account.account_id]]
+        known = [one for one in new if one.account.account_id in old]
+        changed = [one for one in known if one is not old[one.account.account_id]]
         gone = [one for one in old.values() if one not in new]
         for member in gone:
             member.client.close()
         return Changes(
-            added=len(new) - len(kept), removed=len(old) - len(kept), changed=len(changed)
+            added=len(new) - len(known), removed=len(old) - len(known), changed=len(changed)
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the accounts, in the order of the configuration."""
+        """Names of the accounts, in the order of the configuration."""
         return tuple(self._members)
 
-    def observed(self) -> tuple[Observed, ...]:
+    def observed(self) -> tuple[AccountState, ...]:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
 
-    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
-        """List each account, or the one that is named, or wait for the listings under way.
+    async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
+        """List all accounts or the named one, or wait for listings in progress.
 
         Args:
-            announced: seconds after which Prometheus gives this scrape up, where it says so.
-            name: of the only account that is wanted.
+            announced: Prometheus' timeout of this scrape in seconds, if it announces one.
+            name: of the only account to scrape.
 
         Raises:
             KeyError: there is no account of this name.
@@ -143,30 +146,30 @@ class Accounts:
         wanted = tuple(self._members.values()) if name is None else (self._members[name],)
         seconds = self._seconds(announced)
         accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
-        return Scrapes(
+        return ScrapeResult(
             accounts=tuple(accounts),
             telemetry=tuple(one.collector.telemetry.registry for one in wanted),
             own=self.own if name is None else None,
         )
 
-    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterator[bytes]:
-        """The exposition of these scrapes, as of now, in pieces; for any thread.
+    def expose(self, scrapes: ScrapeResult, form: Format, names: frozenset[str]) -> Iterator[bytes]:
+        """The exposition of these scrapes at the current time, in chunks. Thread-safe.
 
         Args:
             scrapes: of `scrape`.
             form: the text format.
-            names: of the families or samples that are wanted; empty for all.
+            names: of the families or samples to include; empty for all.
         """
         wanted = (f for f in self._families(scrapes) if not names or f.metric.name in names)
         registries = scrapes.telemetry + ((scrapes.own.registry,) if scrapes.own else ())
         return render(wanted, merged(registries, names), form)
 
     def stop(self, grace: float) -> None:
-        """Cut listings under way short after ``grace`` seconds, so that scrapes are answered."""
+        """End listings in progress after ``grace`` seconds, so that scrapes get a response."""
         for member in self._members.values():
             member.collector.stop(grace)
 
-    def _families(self, scrapes: Scrapes) -> Iterator[Family]:
+    def _families(self, scrapes: ScrapeResult) -> Iterator[Family]:
         yield from families(scrapes.accounts, self._wall_clock())
         if scrapes.own is not None:
             yield from scrapes.own.families()
@@ -174,7 +177,7 @@ class Accounts:
     def _seconds(self, announced: float | None) -> float | None:
         if announced is None:
             return None
-        # A timeout shorter than the offset is halved: some answer is better than none.
+        # A timeout shorter than the offset is halved: some response is better than none.
         return max(announced - self._offset, announced / 2)
 
     # --- the parts of an account ---
@@ -182,12 +185,12 @@ class Accounts:
     def _member(self, account: Account, old: _Member | None) -> _Member:
         if old is not None and old.account == account:
             return old
-        telemetry = Telemetry(account.account_id) if old is None else old.collector.telemetry
-        pause = Pause(self._limits) if old is None else old.pause
+        telemetry = ApiMetrics(account.account_id) if old is None else old.collector.telemetry
+        backoff = Backoff(self._limits) if old is None else old.backoff
         client = Client(
             _endpoint(account),
             self._headers(account.credentials),
-            pause,
+            backoff,
             telemetry,
             self._shared,
         )
@@ -202,7 +205,7 @@ class Accounts:
             before=None if old is None else old.collector.observed,
             wall_clock=self._wall_clock,
         )
-        return _Member(account, collector, client, pause)
+        return _Member(account, collector, client, backoff)
 
     def _headers(self, credentials: Credentials) -> Headers:
         if credentials.token is not None:

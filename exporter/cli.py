@@ -1,4 +1,4 @@
-"""The command ``cloudflare-mcp-exporter``: puts the parts together and runs them."""
+"""The command ``cloudflare-mcp-exporter``: the composition root."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, inherited, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
-from exporter.memory import return_large_blocks
+from exporter.malloc import return_large_blocks
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Account, Credentials, Secret, Settings, load
-from exporter.web.app import App
-from exporter.web.guard import OPEN
+from exporter.web.access import OPEN
+from exporter.web.listen import handed_over, listen
+from exporter.web.public_address import PublicAddress
+from exporter.web.routes import App
 from exporter.web.server import Server
-from exporter.web.site import Site
-from exporter.web.sockets import handed_over, listen
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
-    from exporter.web.webconfig import WebConfigFile
+    from exporter.web.web_config import WebConfigFile
 
 LOG = logging.getLogger("exporter")
 
 GRACE = 2.0
-"""Seconds that listings under way have after SIGTERM; half of what Docker leaves a container."""
+"""Seconds for listings in progress after SIGTERM; half of Docker's stop timeout."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Serve until SIGTERM or SIGINT, or do the one thing that was asked for.
+    """Serve until SIGTERM or SIGINT, or run the one-shot mode that was asked for.
 
     Returns:
         The exit status: 0 when asked to end, 1 when an account failed in ``--once`` or
@@ -61,7 +61,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         shares = share_out(limit, inherited(limit))
         with _demo(settings) as effective:
             known.hold(effective.secrets)
-            # The demo's account is not written anywhere.
+            # The demo's account is not configured anywhere.
             again = (lambda: effective) if settings.demo else partial(load, argv, environ)
             return asyncio.run(_run(effective, known, again, environ, shares))
     except SettingsError as problem:
@@ -80,8 +80,8 @@ async def _run(
         settings.accounts,
         known,
         offset=settings.scrape_timeout_offset,
-        most_requests=shares.requests,
-        most_kept=shares.kept,
+        max_requests=shares.requests,
+        max_idle=shares.idle,
     )
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
@@ -110,7 +110,7 @@ async def _serve(
         telemetry_path=settings.telemetry_path,
         control=control,
         lifecycle=settings.enable_lifecycle,
-        site=Site(settings.route_prefix, settings.external_url),
+        site=PublicAddress(settings.route_prefix, settings.external_url),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
     )
@@ -131,7 +131,7 @@ async def _serve(
 
 
 class _Control:
-    """The reloader, with systemd kept informed."""
+    """The reloader, with notifications to systemd."""
 
     def __init__(self, reloader: Reloader, notifier: Notifier) -> None:
         self._reloader = reloader
@@ -144,7 +144,7 @@ class _Control:
 
 
 def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
-    """Reload whenever SIGHUP arrives, once for those that arrive meanwhile."""
+    """Reload on SIGHUP; signals that arrive during a reload cause one more."""
     hangup = asyncio.Event()
 
     async def answer() -> None:
@@ -153,7 +153,7 @@ def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[N
             hangup.clear()
             await reload()
 
-    if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+    if threading.current_thread() is threading.main_thread():  # only it may handle signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         # See exporter.__main__.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
@@ -162,8 +162,8 @@ def _reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> asyncio.Task[N
 
 def web_config_file(name: str) -> WebConfigFile:
     """TLS and users of this file; raises as `WebConfigFile` does."""
-    # Here, since YAML costs a megabyte that only those who have such a file should pay.
-    from exporter.web.webconfig import WebConfigFile  # noqa: PLC0415
+    # Imported here: YAML costs a megabyte that is needed only with such a file.
+    from exporter.web.web_config import WebConfigFile  # noqa: PLC0415
 
     return WebConfigFile(name)
 
@@ -205,11 +205,11 @@ A simulated account is being watched; its servers will fail and recover over ten
 
 @contextmanager
 def _demo(settings: Settings) -> Iterator[Settings]:
-    """The settings, pointed at a simulated account where ``--demo`` asks for one."""
+    """The settings, pointed at a simulated account with ``--demo``."""
     if not settings.demo:
         yield settings
         return
-    from exporter.simulator.server import Simulator  # noqa: PLC0415 - only the demo pays for it
+    from exporter.simulator.server import Simulator  # noqa: PLC0415 - only needed for the demo
 
     with Simulator() as simulator:
         defaults = msgspec.structs.replace(

@@ -2,21 +2,21 @@
 
 How a scrape runs:
 
-- The event loop runs everything but what blocks: the HTTP server, `Accounts`, the collectors, the
-  client's pages, retries and back-off. So the state of an account needs no lock.
-- What blocks runs in a thread of its own, through `exporter.threads.in_thread`: one request with
-  the decoding of its page, the rendering of an exposition, a reload. It touches no state of the
-  event loop's; its result comes back as the value of an ``await``.
-- A listing is one task an account, with the account's own timeout. Scrapes that come while it runs
-  wait for that task, each for as long as its own timeout allows. One that cannot wait any longer
-  goes away with ``up 0`` and changes nothing: neither the task, nor what the others get, nor what
-  is counted and logged about the account.
-- The deadline is made here, once a listing, and is handed down as one value. When it is over
+- The event loop runs everything that does not block: the HTTP server, `Accounts`, the collectors,
+  the client's pages, retries and back-off. So the state of an account needs no lock.
+- Blocking work runs in a thread of its own, through `exporter.threads.in_thread`: one request with
+  the decoding of its page, the rendering of an exposition, a reload. It does not touch the event
+  loop's state; its result is the value of an ``await``.
+- A listing is one task per account, with the account's own timeout. Scrapes that arrive while it
+  runs wait for that task, each for as long as its own timeout allows. One that times out gets
+  ``up 0`` and changes nothing: neither the task, nor what the others get, nor what is counted and
+  logged about the account.
+- The deadline is computed here, once per listing, and is passed down as one value. When it expires
   `asyncio.timeout` cancels the task. Cancellation is asyncio's own all the way down to
-  `in_thread`, which interrupts the socket that its thread blocks on. A thread that decodes looks
-  at the deadline between two steps, so that it outlives it by one step at most.
-- Whatever a listing raises ends here as the account's failure: ``up 0`` with a reason, a counter
-  and a line in the log. Nothing but the end of the program cancels the task from outside.
+  `in_thread`, which interrupts the socket that its thread blocks on. A thread that decodes checks
+  the deadline between two steps, so that it runs on for one step at most.
+- Any exception of a listing becomes the account's failure here: ``up 0`` with a reason, a counter
+  and a log line. Only the end of the program cancels the task from outside.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.listing_log import ListingLog
 from exporter.logs import event
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 
 LOG = logging.getLogger(__name__)
 
-LONGEST_SPARED = 15.0
-"""Seconds for which a listing serves further scrapes where the API's quota is short: no more than
-the shortest interval at which people scrape."""
+MAX_RETAINED = 15.0
+"""Seconds for which a listing is reused when the API's quota is short: no more than the shortest
+usual scrape interval."""
 
-IMPATIENCE_LOGGED_EVERY = 600.0
-"""Seconds between two lines about scrapes that could not wait for the listing."""
+TIMEOUT_LOG_INTERVAL = 600.0
+"""Seconds between two log lines about scrapes that timed out before the listing."""
 
 ListAccount = Callable[[Deadline], Awaitable[Inventory]]
 
 
 class _Listing:
-    """A listing under way or done."""
+    """A listing in progress or done."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.started = time.perf_counter()
         self.limit: asyncio.Timeout | None = None
-        self.task: asyncio.Task[Scrape]
+        self.task: asyncio.Task[ListingResult]
 
     @property
     def age(self) -> float:
-        """Seconds since it began."""
+        """Seconds since it started."""
         return time.perf_counter() - self.started
 
 
@@ -70,13 +70,13 @@ class AccountCollector:
 
     Args:
         account_id: of the account.
-        account_name: what people call it.
-        list_account: lists it, or raises.
-        telemetry: counts what fails.
+        account_name: its configured name, or its id.
+        list_account: lists it or raises.
+        telemetry: counts failures.
         timeout: seconds that a listing may take.
-        cache_ttl: seconds from its start for which a whole listing serves further scrapes.
-        quota_is_short: whether another listing now would use the API's quota up.
-        before: what the listings of a collector brought that this one replaces.
+        cache_ttl: seconds from its start for which a complete listing is reused.
+        quota_is_short: whether another listing now would exceed the API's quota.
+        before: results of the collector that this one replaces.
         wall_clock: Unix seconds.
     """
 
@@ -85,12 +85,12 @@ class AccountCollector:
         account_id: str,
         account_name: str,
         list_account: ListAccount,
-        telemetry: Telemetry,
+        telemetry: ApiMetrics,
         *,
         timeout: float = 9.0,
         cache_ttl: float = 0.0,
         quota_is_short: Callable[[], bool] = lambda: False,
-        before: Observed | None = None,
+        before: AccountState | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
@@ -100,7 +100,7 @@ class AccountCollector:
         self._list_account = list_account
         self._wall_clock = wall_clock
         self._listing: _Listing | None = None
-        self._observed = Observed(
+        self._observed = AccountState(
             account_id,
             account_name,
             latest=None if before is None else before.latest,
@@ -110,15 +110,15 @@ class AccountCollector:
         self._impatience_logged = float("-inf")
 
     @property
-    def observed(self) -> Observed:
-        """What the listings so far have brought."""
+    def observed(self) -> AccountState:
+        """The results of the listings so far."""
         return self._observed
 
-    async def scrape(self, seconds: float | None = None) -> Scrape:
-        """The outcome of a listing that is under way, or of a new one.
+    async def scrape(self, seconds: float | None = None) -> ListingResult:
+        """The result of a listing in progress, or of a new one.
 
         Args:
-            seconds: that this scrape can wait; None for as long as the listing takes.
+            seconds: that this scrape can wait; None for no limit.
         """
         listing = self._listing
         if listing is None or (listing.task.done() and not self._is_fresh(listing)):
@@ -131,25 +131,25 @@ class AccountCollector:
         return self._impatient(time.perf_counter() - waited_from)
 
     def stop(self, grace: float) -> None:
-        """Let a listing under way go on for ``grace`` seconds at most."""
+        """End a listing in progress after at most ``grace`` seconds."""
         listing = self._listing
         if listing is None or listing.task.done():
             return
-        if listing.limit is None:  # it has not begun to run
+        if listing.limit is None:  # it has not started
             listing.seconds = min(listing.seconds, grace)
         else:
             soon = asyncio.get_running_loop().time() + grace
             listing.limit.reschedule(min(soon, listing.limit.when() or soon))
 
     def _is_fresh(self, listing: _Listing) -> bool:
-        """Whether it may serve a further scrape.
+        """Whether it may be reused by another scrape.
 
-        A whole listing may that is younger than the cache allows, and any outcome for a moment
-        where the quota is short: to ask once more would cost everybody the API.
+        A complete listing may while it is younger than the cache TTL, and any result for a short
+        time when the quota is short: another request could block the user's whole API access.
         """
         if listing.task.cancelled():
             return False
-        if listing.age < LONGEST_SPARED and self._quota_is_short():
+        if listing.age < MAX_RETAINED and self._quota_is_short():
             return True
         return listing.age < self._cache_ttl and listing.task.result().inventory is not None
 
@@ -158,8 +158,8 @@ class AccountCollector:
         listing.task = asyncio.get_running_loop().create_task(self._run(listing))
         return listing
 
-    async def _run(self, listing: _Listing) -> Scrape:
-        """The listing's task: returns, whatever happens to it."""
+    async def _run(self, listing: _Listing) -> ListingResult:
+        """The listing's task: always returns a result."""
         inventory = failure = None
         try:
             inventory = await self._list(listing)
@@ -190,11 +190,11 @@ class AccountCollector:
         *,
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
-    ) -> Scrape:
+    ) -> ListingResult:
         now = self._wall_clock()
         whole = self._observed.whole
         last_success = None if whole is None else whole.ended
-        return Scrape(
+        return ListingResult(
             account_id=self._observed.account_id,
             account_name=self._observed.account_name,
             duration=seconds,
@@ -205,22 +205,22 @@ class AccountCollector:
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _note(self, scrape: Scrape) -> None:
-        """Count and log the outcome, before anybody sees it."""
+    def _note(self, scrape: ListingResult) -> None:
+        """Count and log the result before any scrape gets it."""
         if scrape.failure is not None:
             self.telemetry.listing_failed(scrape.failure.reason)
         whole = self._observed.whole if scrape.inventory is None else scrape
         self._observed = msgspec.structs.replace(self._observed, latest=scrape, whole=whole)
         self._log.note(scrape)
         if scrape.failure is not None:
-            # Its frames hold the answer's body, and it is kept until the next listing.
+            # Its frames hold the response body, and it is kept until the next listing.
             scrape.failure.__traceback__ = scrape.failure.__cause__ = None
             scrape.failure.__context__ = None
 
-    def _impatient(self, waited: float) -> Scrape:
-        """What a scrape gets whose own time is over: nothing is known of the account by then."""
+    def _impatient(self, waited: float) -> ListingResult:
+        """The result of a scrape that timed out first: the account's state is unknown."""
         now = time.monotonic()
-        if now - self._impatience_logged >= IMPATIENCE_LOGGED_EVERY:
+        if now - self._impatience_logged >= TIMEOUT_LOG_INTERVAL:
             self._impatience_logged = now
             event(
                 LOG,

@@ -12,26 +12,26 @@ from typing import Any, BinaryIO
 
 from exporter.accounts import Accounts
 from exporter.errors import SettingsError
-from exporter.metrics.catalogue import ALL
+from exporter.metrics.catalog import ALL
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 
 NAMES = frozenset(metric.name for metric in ALL)
-"""The product's own families. The node_exporter has a process of its own to tell of, and refuses
-a second one's metrics under the same names."""
+"""Our own families. node_exporter exposes its own process metrics and rejects a second process'
+under the same names."""
 
 SUFFIX = ".prom"
-"""What the node_exporter reads in its directory; it passes over everything else."""
+"""The file name suffix that node_exporter reads; it ignores other files."""
 
 
 def write(output: BinaryIO, text: str) -> None:
-    """Write it in UTF-8, whatever the locale; a reader that has gone (``| head``) is no error."""
+    """Write UTF-8, whatever the locale; a closed pipe (``| head``) is not an error."""
     try:
         output.write(text.encode("utf-8", "replace"))
         output.flush()
     except BrokenPipeError:
-        with suppress(OSError):  # or the interpreter tries to flush it again at its end
+        with suppress(OSError):  # or the interpreter tries to flush it again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
@@ -43,7 +43,7 @@ async def expose_once(accounts: Accounts, textfile: str, output: BinaryIO) -> in
 
     Args:
         accounts: to list.
-        textfile: where to write, whole or not at all; empty for ``output``.
+        textfile: file to write atomically; empty for ``output``.
         output: standard output.
 
     Returns:
@@ -63,7 +63,7 @@ async def expose_once(accounts: Accounts, textfile: str, output: BinaryIO) -> in
 
 
 def _checked(textfile: str) -> Path:
-    """The path, where a file can be put there: found out before the API is asked."""
+    """The path, if a file can be written there: checked before the API is asked."""
     target = Path(textfile)
     if target.suffix != SUFFIX:
         raise SettingsError(
@@ -75,7 +75,7 @@ def _checked(textfile: str) -> Path:
 
 
 def _write(target: Path, exposition: bytes) -> None:
-    """Write beside the target and rename, so that a reader sees the old file or the new one."""
+    """Write a temporary file and rename it, so that a reader sees the old file or the new one."""
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         temporary = Path(name)
@@ -112,8 +112,8 @@ async def check(accounts: Accounts, form: str, output: BinaryIO) -> int:
     return int(any(scrape.failure is not None for scrape in scrapes))
 
 
-def _facts(scrape: Scrape) -> dict[str, Any]:
-    """What is known of one account, as the JSON report shows it."""
+def _facts(scrape: ListingResult) -> dict[str, Any]:
+    """One account as in the JSON report."""
     facts: dict[str, Any] = {
         "name": scrape.account_name,
         "account_id": scrape.account_id,
@@ -141,13 +141,13 @@ def _counts(inventory: Inventory) -> dict[str, int]:
     }
 
 
-def _as_json(accounts: tuple[Scrape, ...]) -> str:
+def _as_json(accounts: tuple[ListingResult, ...]) -> str:
     facts = [_facts(account) for account in accounts]
     report = {"ok": all(one["ok"] for one in facts), "accounts": facts}
     return json.dumps(report, indent=2) + "\n"
 
 
-def _as_text(accounts: tuple[Scrape, ...]) -> str:
+def _as_text(accounts: tuple[ListingResult, ...]) -> str:
     return "".join(_paragraph(_facts(account)) for account in accounts)
 
 
@@ -172,4 +172,7 @@ def _paragraph(facts: dict[str, Any]) -> str:
     return text
 
 
-REPORTS: dict[str, Callable[[tuple[Scrape, ...]], str]] = {"text": _as_text, "json": _as_json}
+REPORTS: dict[str, Callable[[tuple[ListingResult, ...]], str]] = {
+    "text": _as_text,
+    "json": _as_json,
+}

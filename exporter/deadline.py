@@ -1,4 +1,4 @@
-"""The time that a listing has: computed once, handed down to all that works for it."""
+"""The deadline of a listing: computed once and passed down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.errors import ListingError, Reason
 
 
 class Deadline:
-    """A moment that everything under a listing obeys; may be read from any thread.
+    """The time at which a listing must end. Thread-safe.
 
     Args:
         seconds: how long from now.
@@ -31,7 +31,7 @@ class Deadline:
         return self._clock() >= self._moment
 
     def check(self) -> None:
-        """Go on, unless no time is left.
+        """Raise if no time is left.
 
         Raises:
             ListingError: with the reason ``timeout``.
@@ -40,10 +40,10 @@ class Deadline:
             raise timed_out()
 
     def end(self) -> None:
-        """No time is left from now on: nobody waits for the result any more."""
+        """Expire now: nobody waits for the result any more."""
         self._moment = float("-inf")
 
 
 def timed_out() -> ListingError:
-    """What a listing says that ran out of time."""
+    """The error of a listing that timed out."""
     return ListingError(Reason.TIMEOUT, "the API did not answer in time")

@@ -1,7 +1,7 @@
-"""How many files and sockets the process may have open, and who may have how many of them.
+"""Shares out the limit of open files among clients, requests to the API and idle connections.
 
-One bound for all, the limit of open files, is shared out here. Otherwise whoever comes first takes
-what others need: clients that hold connections would leave none for the API, or for a reload.
+Without shares, whoever comes first takes what others need: clients that hold connections would
+leave none for the API or for a reload.
 """
 
 from __future__ import annotations
@@ -18,61 +18,62 @@ from exporter.logs import event
 LOG = logging.getLogger(__name__)
 
 RESERVE = 32
-"""For what is open at the start, files of a reload, secrets and name lookups; what was inherited
-comes on top of it."""
+"""Reserved for what is open at the start, files of a reload, secrets and name lookups. Inherited
+descriptors are not included."""
 
-STANDARD = 2
-"""The last of the three descriptors that every program inherits."""
+STDERR = 2
+"""The last of the three standard descriptors."""
 
-OWN_DESCRIPTORS = "/dev/fd"
+OPEN_DESCRIPTORS = "/dev/fd"
 
-MANY = 1 << 20
-"""Stands for no limit."""
+ENOUGH_DESCRIPTORS = 1 << 20
+"""Used if there is no limit."""
 
-FEWEST = 64
-"""Below this limit no sensible share is left."""
+MIN_CONNECTIONS = 64
+"""Minimum limit of open files."""
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """Descriptors by use.
+    """File descriptors by use.
 
     Attributes:
         connections: of clients.
-        backlog: of clients, more than `connections` for a moment: accepted at once.
-        requests: to the API, under way at the same time.
-        kept: connections to the API that are kept for the next listing.
+        backlog: client connections accepted above `connections` for a moment.
+        requests: concurrent requests to the API.
+        idle: connections idle ones to the API.
     """
 
     connections: int
     backlog: int
     requests: int
-    kept: int
+    idle: int
 
 
 def raise_limit() -> int:
-    """Raise the limit of open files as far as the system allows; what it is then."""
+    """Raise the limit of open files as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):  # some systems allow less than they say
+    except (OSError, ValueError):  # some systems allow less than they report
         hard = soft
-    return MANY if hard == resource.RLIM_INFINITY else hard
+    return ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
 
 
 def inherited(limit: int) -> int:
-    """How many of the descriptors below the limit whoever started the program left open in it.
+    """The number of descriptors below the limit that the process inherited open, stdio excluded.
 
-    To be asked before the program opens any; those from the limit on take nothing from it.
+    Call it before the program opens any. A descriptor at or above the limit does not count against
+    it.
     """
     try:
-        listed = {int(name) for name in os.listdir(OWN_DESCRIPTORS)}  # noqa: PTH208 - no paths
-    except OSError:  # not all systems have it
+        listed = {int(name) for name in os.listdir(OPEN_DESCRIPTORS)}  # noqa: PTH208 - no paths
+    except OSError:  # not every system has it
         return 0
-    return sum(STANDARD < number < limit and _is_open(number) for number in listed)
+    return sum(STDERR < number < limit and _is_open(number) for number in listed)
 
 
 def _is_open(number: int) -> bool:
-    """Not so the one through which they were listed."""
+    """False for the descriptor that the directory was read with."""
     try:
         os.fstat(number)
     except OSError:
@@ -80,26 +81,30 @@ def _is_open(number: int) -> bool:
     return True
 
 
-def share_out(limit: int, taken: int = 0) -> Shares:
-    """Who may have how many of so many descriptors, of which some are taken for good.
+def share_out(limit: int, in_use: int = 0) -> Shares:
+    """The shares of this many descriptors.
+
+    Args:
+        limit: of open files.
+        in_use: descriptors that are inherited and stay open.
+
 
     Raises:
         SettingsError: they are too few.
     """
-    if limit - taken < FEWEST:
-        because = f", as {taken} were open before the start" if taken else ""
+    if limit - in_use < MIN_CONNECTIONS:
+        reason = f", because {in_use} are inherited" if in_use else ""
         raise SettingsError(
-            f"the limit of open files is {limit}, and {FEWEST + taken} are needed{because}; "
-            "raise it (LimitNOFILE= in systemd, ulimit -n)"
+            f"the limit of open files is {limit}, and {MIN_CONNECTIONS + in_use} are needed"
+            f"{reason}; raise it (LimitNOFILE= in systemd, ulimit -n)"
         )
-    spare = limit - taken - RESERVE
+    spare = limit - in_use - RESERVE
     shares = Shares(
         connections=min(512, spare // 2),
         backlog=min(512, spare // 8),
-        requests=min(256, spare // 8),  # each with two: it can be interrupted
-        kept=min(4096, spare // 8),
+        requests=min(256, spare // 8),  # two each: a request can be interrupted
+        idle=min(4096, spare // 8),
     )
-    event(
-        LOG, logging.DEBUG, "open files", limit=limit, taken=taken, **msgspec.structs.asdict(shares)
-    )
+    fields = msgspec.structs.asdict(shares)
+    event(LOG, logging.DEBUG, "open files", limit=limit, inherited=in_use, **fields)
     return shares

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The exceptions of this package, as one tree.
 
     ExporterError
     ├── SettingsError   a flag, an environment variable or a file that cannot be used
@@ -58,11 +58,11 @@ HINTS: dict[Reason, str] = {
 
 
 class ExporterError(Exception):
-    """Anything this program raises on purpose."""
+    """Base class of everything this program raises on purpose."""
 
 
 class SettingsError(ExporterError):
-    """A setting cannot be used; the text names it and says how to mend it."""
+    """A setting cannot be used; the message names it and says how to fix it."""
 
 
 class ListingError(ExporterError):
@@ -71,8 +71,8 @@ class ListingError(ExporterError):
     Attributes:
         reason: the value of the label ``reason``.
         hint: what a person can do about it.
-        transient: whether the same request may succeed when it is sent again at once.
-        retry_after: seconds for which the API asked to back off, if it did.
+        transient: whether the same request may succeed if it is retried at once.
+        retry_after: seconds of back-off that the API asked for, if any.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class ListingError(ExporterError):
 
     @classmethod
     def internal(cls, problem: Exception) -> ListingError:
-        """The account's failure that an exception means which nobody foresaw.
+        """The account's failure for an unexpected exception.
 
-        Its text is left out: it may quote what was being read. The log has it at debug level.
+        Its text is omitted, since it may quote what was being read; the log has it at debug level.
         """
         error = cls(Reason.INTERNAL, f"internal error while listing ({type(problem).__name__})")
         error.__cause__ = problem

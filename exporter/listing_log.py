@@ -1,4 +1,4 @@
-"""Logs what changes about an account's listings, once a change and not once a scrape."""
+"""Logs changes of an account's listings, once per change and not once per scrape."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import logging
 from exporter.errors import Reason
 from exporter.logs import event
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 
 LOG = logging.getLogger(__name__)
 
-MOST_NAMED = 10_000
-"""Records and values named in the log at most, so that a flood of them does not fill memory."""
+MAX_NAMED = 10_000
+"""Maximum records and values named in the log, so that they do not fill memory."""
 
 
 class ListingLog:
-    """The log of one account; not for threads that overlap."""
+    """The log of one account; not thread-safe."""
 
     def __init__(self, account_name: str) -> None:
         self._account = account_name
         self._state: Reason | str | None = "unknown"
         self._named: set[object] = set()
 
-    def note(self, scrape: Scrape) -> None:
-        """Log what this scrape shows for the first time."""
+    def note(self, scrape: ListingResult) -> None:
+        """Log what is new in this result."""
         state = None if scrape.failure is None else scrape.failure.reason
         if state != self._state:
             self._log_state(scrape)
@@ -32,7 +32,7 @@ class ListingLog:
         if scrape.inventory is not None:
             self._log_new(scrape.inventory)
 
-    def _log_state(self, scrape: Scrape) -> None:
+    def _log_state(self, scrape: ListingResult) -> None:
         failure, inventory = scrape.failure, scrape.inventory
         if failure is not None:
             event(
@@ -74,7 +74,7 @@ class ListingLog:
                 event(LOG, logging.WARNING, "unknown value", account=self._account, note=note)
 
     def _is_new(self, thing: object) -> bool:
-        if thing in self._named or len(self._named) >= MOST_NAMED:
+        if thing in self._named or len(self._named) >= MAX_NAMED:
             return False
         self._named.add(thing)
         return True

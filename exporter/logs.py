@@ -1,4 +1,4 @@
-"""Log lines: one event, one line of UTF-8, as logfmt or JSON, with known secrets struck out."""
+"""Log lines: one event, one line of UTF-8, as logfmt or JSON, with known secrets removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = {
     "error": logging.ERROR,
 }
 
-# Never chattier than this, whatever the level: below it they report each request and connection,
+# Minimum levels, whatever --log.level: below them these libraries log each request and connection,
 # some with headers; urllib3's warnings quote whatever a peer sent in place of headers.
 _QUIET = {
     "asyncio": logging.WARNING,
@@ -36,8 +36,8 @@ _NAMES = {number: name for name, number in LEVELS.items()} | {logging.CRITICAL: 
 _OWN = "exporter"
 _FIELDS = "fields"
 
-# What json.dumps leaves as it is although a terminal or a viewer acts on it: delete, C1 controls,
-# line and paragraph separators, and marks that turn the direction of text.
+# Characters that json.dumps does not escape although terminals or viewers interpret them: delete,
+# C1 controls, line and paragraph separators, and bidirectional marks.
 _ACTIVE = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _BARE = re.compile(r"[A-Za-z0-9_./:@%+,~*()\[\]-]+")
 _NOT_KEY = re.compile(r"[^A-Za-z0-9_.-]")
@@ -52,7 +52,7 @@ def event(
     exc_info: BaseException | bool | None = None,
     **fields: object,
 ) -> None:
-    """Log ``message`` with ``fields``; a field that is ``None`` is left out.
+    """Log ``message`` with ``fields``; a field that is ``None`` is omitted.
 
     ``level`` is the standard library's, such as ``logging.WARNING``. ``exc_info`` is an exception
     to show with its traceback, ``True`` for the current one.
@@ -66,7 +66,7 @@ def configure(
     secrets: Iterable[str] | KnownSecrets,
     stream: TextIO | None = None,
 ) -> None:
-    """Send all logging of the process to ``stream`` (standard error), in place of a call before.
+    """Send all logging to ``stream`` (default: standard error), replacing an earlier call.
 
     ``level`` is one of `LEVELS`, ``log_format`` one of `ENCODERS`, and no line shows one of the
     ``secrets``.
@@ -87,10 +87,10 @@ def configure(
 
 
 class _Repeats(logging.Filter):
-    """Lets so many lines of one kind pass a minute, and says how many it left out.
+    """Limits the lines of one kind per minute, and logs how many were suppressed.
 
-    Whatever goes wrong again and again must not fill a disk. Of ours there may be a line for each
-    of many accounts at the same time; a library has no such reason.
+    A repeated error must not fill a disk. Our own limit is higher, since there may be a line for
+    each of many accounts at the same time.
     """
 
     MINUTE = 60.0
@@ -121,11 +121,11 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 class LineFormatter(logging.Formatter):
-    """Makes a record one line.
+    """Formats a record as one line.
 
     Args:
         encode: from names and values to the line.
-        secrets: texts that are struck out wherever they stand.
+        secrets: texts to remove wherever they occur.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class LineFormatter(logging.Formatter):
         super().__init__()
         self._encode = encode
         known = secrets if isinstance(secrets, KnownSecrets) else KnownSecrets(secrets)
-        self._strike = known.strike
+        self._redact = known.redact
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line end."""
@@ -158,11 +158,11 @@ class LineFormatter(logging.Formatter):
     def _plain(self, value: object) -> bool | int | float | str:
         if isinstance(value, bool | int | float):
             return value
-        return _paired(self._strike(value if isinstance(value, str) else str(value)))
+        return _paired(self._redact(value if isinstance(value, str) else str(value)))
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:
-    """``key=value`` pairs; a value that needs it stands in quotes, escaped as in JSON."""
+    """``key=value`` pairs; values are quoted and escaped as in JSON if necessary."""
     return " ".join(f"{name}={_logfmt_value(value)}" for name, value in fields.items())
 
 
@@ -174,7 +174,7 @@ def _logfmt_value(value: bool | float | str) -> str:
 
 
 def json_line(fields: Mapping[str, Any]) -> str:
-    """An object; a number that JSON has no form for becomes text."""
+    """A JSON object; numbers that JSON cannot represent become strings."""
     return "{" + ",".join(f"{_quoted(name)}:{_json(value)}" for name, value in fields.items()) + "}"
 
 
@@ -194,7 +194,7 @@ def _quoted(text: str) -> str:
 
 
 def _paired(text: str) -> str:
-    """Surrogates joined where they are a pair, replaced where they stand alone."""
+    """Surrogate pairs joined, lone surrogates replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -206,7 +206,7 @@ def _time(seconds: float) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - a library's bad format string must not cost the line
+    except Exception:  # noqa: BLE001 - a library's bad format string must not lose the line
         return str(record.msg)
 
 

@@ -1,4 +1,4 @@
-"""The account as the metrics need it: frozen values, no I/O, nothing imported from the package.
+"""The account as frozen values; no I/O, no imports from this package.
 
 Source: the answer of ``GET /accounts/{account_id}/access/ai-controls/mcp/portals`` (and, where it
 is collected, of its sibling ``.../mcp/servers``), reduced. Times are Unix seconds. ``None`` means
@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 OTHER = "other"
-"""What a value counts as that is not in its closed set."""
+"""Stands for a value that is not in its closed set."""
 
 AUTH_TYPES = ("oauth", "bearer", "unauthenticated", OTHER)
 STATUSES = ("waiting", "ready", "stale", "error", OTHER)
@@ -19,7 +19,7 @@ CODE_MODES = ("off", "opt_in", "default_on", "enforced", OTHER)
 
 
 class ErrorClass(msgspec.Struct, frozen=True, order=True, gc=False):
-    """What ``error_details`` says, as label values.
+    """``error_details`` as label values.
 
     ``is_upstream`` and ``retryable`` are ``true``, ``false`` or ``unknown``; the codes are whole
     numbers or empty.
@@ -32,7 +32,7 @@ class ErrorClass(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Server(msgspec.Struct, frozen=True, gc=False):
-    """An MCP server: an object of the account, however many portals it is in."""
+    """An MCP server of the account, whatever number of portals it is in."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class Server(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def retryable_upstream_failure(self) -> bool:
-        """In error, and the API says both that the server itself failed and that it may pass."""
+        """In error, with both ``is_upstream`` and ``retryable`` true."""
         kind = self.error_class
         return (
             self.in_error
@@ -69,7 +69,7 @@ class Server(msgspec.Struct, frozen=True, gc=False):
 
 
 class Exposure(msgspec.Struct, frozen=True, gc=False):
-    """What a portal shows its users of one server's tools, or of its prompts."""
+    """How many of a server's tools (or prompts) a portal exposes."""
 
     shown: int
     orphaned: int
@@ -101,7 +101,7 @@ class Portal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Skipped(msgspec.Struct, frozen=True, gc=False):
-    """A record that was left out of a listing."""
+    """A record that was skipped."""
 
     kind: str
     """``portal`` or ``server``."""
@@ -110,7 +110,7 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 class PortalServers(msgspec.Struct, frozen=True, gc=False):
-    """A portal with the ids of its distinct servers, and what holds for them together."""
+    """A portal with its distinct servers."""
 
     portal: Portal
     servers: tuple[Server, ...]
@@ -124,11 +124,11 @@ class AccountServer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Inventory(msgspec.Struct, frozen=True, gc=False):
-    """One whole listing of an account: every tuple sorted by id, every id once."""
+    """One complete listing of an account: every tuple sorted by id, every id once."""
 
     portals: tuple[PortalServers, ...] = ()
     servers: tuple[AccountServer, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: frozenset[str] = frozenset()
-    """A line for each value that was not understood."""
+    """A line for each unknown value."""

@@ -1,12 +1,12 @@
-"""Takes known secrets out of texts, in whatever form and however little of them is left.
+"""Removes known secrets from texts, in any encoding and even if only a part of one is left.
 
-A secret does not always come back as it was sent: a library shows it as ``repr`` does, a proxy
-puts it into a URL or lowers its letters, a peer repeats the half that fits. So every run of
-`SHORTEST_RUN` characters of each form is struck, whatever the case of its letters.
+A secret does not always come back as it was sent: a library shows its ``repr``, a proxy URL-encodes
+or lowercases it, a peer echoes a truncated one. So every run of `MIN_RUN` characters of each form
+is removed, ignoring case.
 
-How a run is found: of each form, every fourth piece of nine characters stands in one index, and
-any run of twelve holds such a piece whole. A text is looked through once, one look-up a character,
-however many secrets there are; what a look-up finds is followed to both sides as far as it goes.
+How a run is found: every fourth substring of nine characters of each form is in one index, and any
+run of twelve contains such a substring. A text is scanned once, one lookup per character, whatever
+the number of secrets; a match is extended to both sides as far as it goes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-STRUCK_OUT = "***"
+REDACTED = "***"
 
-SHORTEST_RUN = 12
-"""Characters of a secret in a row that are struck; fewer occur in texts that have none."""
+MIN_RUN = 12
+"""Minimum consecutive characters of a secret to remove; fewer occur elsewhere by chance."""
 
 STEP = 4
-PIECE = SHORTEST_RUN - STEP + 1
+PIECE = MIN_RUN - STEP + 1
 
-SHORTEST_ENCODED = 8
-"""Characters of a secret whose base64 is struck too; that of a shorter one is any word."""
+MIN_ENCODED = 8
+"""Minimum characters of a secret whose base64 is removed too; a shorter one could be any word."""
 
-MOST_LEARNT = 1_000
-"""Secrets remembered that came with time, from files that are read again and again."""
+MAX_LEARNT = 1_000
+"""Maximum secrets remembered from files that are read repeatedly."""
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -39,7 +39,7 @@ Span = tuple[int, int]
 
 
 class KnownSecrets:
-    """Texts that nothing may show; more can be added meanwhile. Thread-safe.
+    """Secrets that must not be shown; more can be added later. Thread-safe.
 
     Args:
         texts: known from the start.
@@ -53,7 +53,7 @@ class KnownSecrets:
         self.hold(texts)
 
     def hold(self, texts: Iterable[str]) -> None:
-        """Strike these out from now on, for good."""
+        """Remove these from now on."""
         with self._lock:
             for text in set(texts) - self._held:
                 self._held.add(text)
@@ -61,23 +61,23 @@ class KnownSecrets:
                     self._index.add(text)
 
     def learn(self, text: str) -> None:
-        """Strike this out as well: one of many that follow each other, the newest are kept."""
+        """Remove this too; only the newest of these are remembered."""
         with self._lock:
             if text in self._learnt or text in self._held:
                 return
             self._learnt[text] = None
-            if len(self._learnt) <= MOST_LEARNT:
+            if len(self._learnt) <= MAX_LEARNT:
                 self._index.add(text)
                 return
-            for oldest in list(self._learnt)[: MOST_LEARNT // 10]:
+            for oldest in list(self._learnt)[: MAX_LEARNT // 10]:
                 del self._learnt[oldest]
             index = _Index()
             for known in {*self._held, *self._learnt}:
                 index.add(known)
             self._index = index
 
-    def strike(self, text: str) -> str:
-        """The text without the secrets; the same when it is struck once more."""
+    def redact(self, text: str) -> str:
+        """The text without the secrets. Idempotent."""
         spans = self._index.spans(_lowered(text))
         if not spans:
             return text
@@ -85,11 +85,11 @@ class KnownSecrets:
         for start, end in _joined(spans):
             kept.append(text[done:start])
             done = end
-        return STRUCK_OUT.join([*kept, text[done:]])
+        return REDACTED.join([*kept, text[done:]])
 
 
 class _Index:
-    """Where the forms of secrets stand in texts."""
+    """Index of the forms of all secrets."""
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[tuple[str, int]]] = {}
@@ -97,15 +97,15 @@ class _Index:
 
     def add(self, secret: str) -> None:
         for form in _forms(secret):
-            if len(form) < SHORTEST_RUN:
-                # Another set, since somebody may be going through this one.
+            if len(form) < MIN_RUN:
+                # A new set, since another thread may be iterating over this one.
                 self._short = {*self._short, form}
                 continue
             for start in range(0, len(form) - PIECE + 1, STEP):
                 self._pieces.setdefault(form[start : start + PIECE], []).append((form, start))
 
     def spans(self, text: str) -> list[Span]:
-        """Where something is to be struck; in no order, and they may overlap."""
+        """Spans to remove; unordered, may overlap."""
         found = [span for form in self._short for span in _occurrences(text, form)]
         pieces = self._pieces
         hits = [at for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in pieces]
@@ -118,9 +118,9 @@ class _Index:
         for at in hits:
             for form, start in self._pieces[text[at : at + PIECE]]:
                 if at + PIECE <= struck.get(form, 0):
-                    continue  # another piece of the same run
+                    continue  # another substring of the same run
                 first, end = _run(text, at, form, start)
-                if end - first >= SHORTEST_RUN:
+                if end - first >= MIN_RUN:
                     struck[form] = end
                     yield first, end
 
@@ -133,7 +133,7 @@ def _occurrences(text: str, form: str) -> Iterator[Span]:
 
 
 def _run(text: str, at: int, form: str, start: int) -> Span:
-    """How far text and form agree around a piece that both have."""
+    """The common run of text and form around a common substring."""
     before = 0
     while before < min(at, start) and text[at - before - 1] == form[start - before - 1]:
         before += 1
@@ -145,7 +145,7 @@ def _run(text: str, at: int, form: str, start: int) -> Span:
 
 
 def _joined(spans: list[Span]) -> Iterator[Span]:
-    """In order; those that overlap or touch are one."""
+    """Sorted, with overlapping and adjacent spans merged."""
     start, end = -1, -1
     for first, last in sorted(spans):
         if first > end:
@@ -157,7 +157,7 @@ def _joined(spans: list[Span]) -> Iterator[Span]:
 
 
 def _lowered(text: str) -> str:
-    """As long as before, which ``str.lower`` does not promise beyond ASCII."""
+    """Lowercase with the same length, which ``str.lower`` does not guarantee outside ASCII."""
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
@@ -172,13 +172,13 @@ ENCODINGS: tuple[Callable[[str], str], ...] = (
     lambda secret: quote_plus(secret, errors="surrogatepass"),
     html.escape,
 )
-"""How a text may stand inside another."""
+"""Ways in which a text may be encoded inside another."""
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may be shown, lowered."""
+    """Forms in which the secret may be shown, in lowercase."""
     forms = {encode(secret) for encode in ENCODINGS}
-    if len(secret) >= SHORTEST_ENCODED:
+    if len(secret) >= MIN_ENCODED:
         forms.update(_in_base64(secret.encode("utf-8", "surrogatepass")))
     return {_lowered(form) for form in forms} - {""}
 

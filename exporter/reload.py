@@ -1,4 +1,4 @@
-"""The configuration in use, and its replacement while the exporter runs."""
+"""The configuration in use, and its reload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _InUse:
-    """Settings with what is made of them once."""
+    """Settings with what is derived from them once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -35,13 +35,13 @@ class _InUse:
 
 
 class Reloader:
-    """Loads the settings again when asked to; for one event loop.
+    """Reloads the settings; for one event loop.
 
     Args:
-        load: gives the settings as they are written now, or raises; may block.
+        load: loads the settings or raises; may block.
         settings: in use.
-        accounts: that were made of them.
-        known: the secrets that the log strikes out.
+        accounts: created from these settings.
+        known: the secrets that are removed from logs.
         wall_clock: Unix seconds.
     """
 
@@ -62,14 +62,13 @@ class Reloader:
         self._next: asyncio.Task[str | None] | None = None
 
     async def reload(self) -> str | None:
-        """Replace the accounts in use by those that are written now.
+        """Reload the configuration file and replace the accounts.
 
-        Flags and environment are a process's for good. Where something cannot be used, everything
-        stays as it is. Calls that come while another one loads share the load that follows it, so
-        that any number of them costs two.
+        Flags and environment cannot change. If something cannot be used, everything stays as it is.
+        Calls during a load share the load that follows it, so any number of them costs two.
 
         Returns:
-            None, or the one line that says what cannot be used.
+            None, or one line that says what cannot be used.
         """
         if self._next is None:
             self._next = asyncio.get_running_loop().create_task(self._reload())
@@ -77,14 +76,14 @@ class Reloader:
 
     async def _reload(self) -> str | None:
         async with self._lock:
-            self._next = None  # what is written from now on may come too late for this one
+            self._next = None  # what is written from now on may be too late for this load
             try:
                 self._use(await in_thread(self._load))
             except SettingsError as problem:
-                if problem.__cause__ is not None:  # a fault that nobody foresaw
+                if problem.__cause__ is not None:  # an unexpected error
                     event(LOG, logging.DEBUG, "traceback", exc_info=problem.__cause__)
                 return self._refused(str(problem))
-            except Exception as problem:  # noqa: BLE001 - whatever it is, the old ones stay in use
+            except Exception as problem:  # noqa: BLE001 - whatever it is, the previous ones stay in use
                 return self._refused("internal error, see the log", problem)
             return None
 

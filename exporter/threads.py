@@ -1,8 +1,8 @@
 """Blocking calls, awaited from the event loop.
 
-A thread per call, and a daemon: one that is stuck where nothing can interrupt it (a name lookup)
-neither keeps others waiting, as in a pool of threads, nor holds up the end of the program, as an
-executor of the standard library would.
+A daemon thread per call: one that is stuck where nothing can interrupt it (a name lookup) neither
+blocks others, as in a thread pool, nor delays the end of the program, as the standard library's
+executor would.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ async def in_thread(
     Args:
         call: may block.
         name: of the thread.
-        interrupt: called when this is cancelled, to end what ``call`` waits for. The thread is
-            not waited for then; whatever it still brings is dropped.
-        daemon: False where the end of the program must wait for ``call``.
+        interrupt: called on cancellation, to end what ``call`` waits for. The thread is then not
+            waited for, and its result is dropped.
+        daemon: False if the program must wait for ``call`` before it ends.
 
     Raises:
         Exception: what ``call`` raises.
-        RuntimeError: no thread can be started, or ``call`` raised what is no `Exception`.
+        RuntimeError: no thread can be started, or ``call`` raised no `Exception`.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[tuple[list[T], BaseException | None]] = loop.create_future()
@@ -48,7 +48,7 @@ async def in_thread(
         problem = None
         try:
             results.append(call())
-        except BaseException as raised:  # noqa: BLE001 - carried to whoever waits
+        except BaseException as raised:  # noqa: BLE001 - raised where the result is awaited
             problem = raised
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(deliver, results, problem)

@@ -84,7 +84,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     error_for: str
     unreachable_for: str
     retryable_for: str
-    reauthorisation_for: str
+    reauthorization_for: str
     waiting_for: str
     sync_stale_for: str
     flapping_for: str

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from exporter.metrics.catalogue import ALL, Metric
+from exporter.metrics.catalog import ALL, Metric
 from exporter.settings import ENVIRONMENT, FLAGS
 from exporter.settings.schema import ConfigFile, FileAccount, Options, json_schema
 

@@ -14,7 +14,7 @@ from exporter.model import (
     PortalServers,
     Server,
 )
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 
 NOW = float(int(time.time()))
 """When the tests began: servers over HTTP go by the real clock."""
@@ -76,9 +76,9 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
 
 def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
-) -> Observed:
+) -> AccountState:
     """An account that was listed whole."""
-    scrape = Scrape(
+    scrape = ListingResult(
         account_id=account_id,
         account_name=name,
         duration=0.42,
@@ -87,19 +87,19 @@ def listed(
         last_success=ended,
         ratelimit_remaining=1180.0,
     )
-    return Observed(account_id, name, scrape, scrape)
+    return AccountState(account_id, name, scrape, scrape)
 
 
-def failing(failure: ListingError, before: Observed, *, ended: float = NOW - 5) -> Observed:
+def failing(failure: ListingError, before: AccountState, *, ended: float = NOW - 5) -> AccountState:
     """The account, after a listing that failed."""
-    scrape = Scrape(
+    scrape = ListingResult(
         account_id=before.account_id,
         account_name=before.account_name,
         duration=1.5,
         ended=ended,
         failure=failure,
     )
-    return Observed(before.account_id, before.account_name, scrape, before.whole)
+    return AccountState(before.account_id, before.account_name, scrape, before.whole)
 
 
 UNREACHABLE = ErrorClass("false", "true", "", "")
@@ -107,7 +107,7 @@ REFUSED = ErrorClass("true", "false", "401", "-32001")
 PASSING = ErrorClass("true", "true", "503", "")
 
 
-def hostile_account() -> Observed:
+def hostile_account() -> AccountState:
     """An account whose every text is hostile."""
     servers = [
         server(
@@ -127,7 +127,7 @@ def hostile_account() -> Observed:
     return listed(inventory(*portals), name=HOSTILE[1])
 
 
-def large_account(count: int, name: str = "Large", account_id: str = ID) -> Observed:
+def large_account(count: int, name: str = "Large", account_id: str = ID) -> AccountState:
     """An account of so many servers, one of a hundred unreachable, 50 a portal."""
     servers = [
         server(

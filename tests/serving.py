@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from exporter.accounts import Accounts, Scrapes
+from exporter.accounts import Accounts, ScrapeResult
 from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.metrics.formats import Format
-from exporter.metrics.telemetry import Telemetry
 from exporter.model import Inventory
 from exporter.redaction import KnownSecrets
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.settings import Account, Credentials, ListenAddress, Secret
-from exporter.web.app import App, Source
+from exporter.web.routes import App, Source
 from exporter.web.server import Server, bind
 from watching import ACCOUNT_ID, TOKEN, submit
 
@@ -43,18 +43,18 @@ class Listed:
         self._shared = Accounts([], KnownSecrets(), wall_clock=wall_clock)
         self.names = tuple(f"{number}{ACCOUNT_ID[1:]}" for number in range(len(functions)))
         self._collectors = [
-            AccountCollector(name, name, function, Telemetry(name), wall_clock=wall_clock)
+            AccountCollector(name, name, function, ApiMetrics(name), wall_clock=wall_clock)
             for name, function in zip(self.names, functions, strict=True)
         ]
         self.expose = self._shared.expose
 
-    def observed(self) -> tuple[Observed, ...]:
+    def observed(self) -> tuple[AccountState, ...]:
         return tuple(one.observed for one in self._collectors)
 
-    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes:
+    async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
         outcomes = await asyncio.gather(*(one.scrape(announced) for one in self._collectors))
         telemetry = tuple(one.telemetry.registry for one in self._collectors)
-        return Scrapes(tuple(outcomes), telemetry, self._shared.own)
+        return ScrapeResult(tuple(outcomes), telemetry, self._shared.own)
 
     def stop(self, grace: float) -> None:
         for collector in self._collectors:
@@ -66,7 +66,7 @@ class Unlisted:
 
     names: tuple[str, ...] = ()
 
-    def __init__(self, observed: Callable[[], Sequence[Observed]]) -> None:
+    def __init__(self, observed: Callable[[], Sequence[AccountState]]) -> None:
         self.observed = observed
 
     async def scrape(self, announced: float | None, name: str | None = None) -> None:

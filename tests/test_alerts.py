@@ -114,7 +114,7 @@ def in_error(*, portals: str = "Engineering", age: str = "10m 0s", why: str = ""
 NO_DETAILS = "The API gave no details of an error."
 
 
-def fleet(world: World) -> None:
+def uniform_account(world: World) -> None:
     """The exporter up, the account there, and a portal with a second server that works."""
     world.exporter()
     world.account()
@@ -130,7 +130,7 @@ def fleet(world: World) -> None:
 def test_a_server_in_error_fires_once_it_lasted() -> World:
     world = World(40)
     world.server(details=since(5, CALLED_LASTING, None))
-    fleet(world)
+    uniform_account(world)
     world.expect(14)
     world.expect(15, in_error())
     return world
@@ -147,7 +147,7 @@ def test_a_server_in_error_fires_once_it_lasted() -> World:
 def test_an_error_without_details_counts(state: dict[str, object]) -> World:
     world = World(20)
     world.server(**state)  # type: ignore[arg-type]  # a table of keywords
-    fleet(world)
+    uniform_account(world)
     world.expect(15, in_error(why=NO_DETAILS))
     return world
 
@@ -156,7 +156,7 @@ def test_an_error_without_details_counts(state: dict[str, object]) -> World:
 def test_an_upstream_error_of_unknown_retryability_counts_as_not_retryable() -> World:
     world = World(20)
     world.server(details=ErrorClass("true", "unknown", "", ""))
-    fleet(world)
+    uniform_account(world)
     text = "Error class: upstream true, retryable unknown, HTTP status none, MCP code none."
     world.expect(15, in_error(why=text))
     return world
@@ -169,7 +169,7 @@ def test_a_server_in_three_portals_seen_by_two_exporters_is_one_alert() -> World
     for portal in ("support", "sales"):
         world.server("wiki", portals=(portal,))
         world.portal(portal)
-    fleet(world)
+    uniform_account(world)
     world.expect(15, in_error(portals="Engineering, Sales, Support"))
     return world
 
@@ -179,7 +179,7 @@ def test_two_exporters_that_disagree_make_one_alert() -> World:
     world = World(30, instances=REPLICAS)
     world.server(instances=("one:9853",), details=CALLED_LASTING, name="Jira")
     world.server(instances=("two:9853",), error=since(3, True, False), name="Jira")
-    fleet(world)
+    uniform_account(world)
     world.expect(25, in_error())
     return world
 
@@ -206,7 +206,7 @@ def test_one_of_two_exporters_dying_changes_nothing_for_a_server() -> World:
 def test_one_failed_listing_neither_restarts_nor_ends_it() -> World:
     world = World(40, unlisted=lambda minute: minute in (9, 22, 23))
     world.server(details=since(5, CALLED_LASTING, None))
-    fleet(world)
+    uniform_account(world)
     for minute in (15, 22, 23, 24, 40):
         world.expect(minute, in_error())
     return world
@@ -229,7 +229,7 @@ def test_an_exporter_that_restarts_neither_restarts_nor_ends_it() -> World:
 def test_a_server_that_recovers_resolves_after_the_time_to_keep_firing() -> World:
     world = World(50)
     world.server(details=between(5, 24, CALLED_LASTING, None))
-    fleet(world)
+    uniform_account(world)
     world.expect(34, in_error())
     world.expect(36)
     return world
@@ -239,7 +239,7 @@ def test_a_server_that_recovers_resolves_after_the_time_to_keep_firing() -> Worl
 def test_a_broken_server_that_is_detached_on_purpose_resolves() -> World:
     world = World(60)
     world.server(details=CALLED_LASTING, present=since(25, False, True))
-    fleet(world)
+    uniform_account(world)
     world.expect(24, in_error())
     world.expect(36)
     world.expect(60)
@@ -262,7 +262,7 @@ def test_a_server_that_is_listed_but_in_no_portal_fires_nothing(state: dict[str,
     world = World(90, step=5)
     world.server("chat")
     world.server(portals=(), **state)  # type: ignore[arg-type]  # a table of keywords
-    fleet(world)
+    uniform_account(world)
     world.expect(90)
     return world
 
@@ -271,7 +271,7 @@ def test_a_server_that_is_listed_but_in_no_portal_fires_nothing(state: dict[str,
 def test_a_broken_server_that_is_detached_but_still_listed_resolves() -> World:
     world = World(60)
     world.server(details=CALLED_LASTING, attached=since(25, False, True))
-    fleet(world)
+    uniform_account(world)
     world.expect(24, in_error())
     world.expect(36)
     return world
@@ -281,7 +281,7 @@ def test_a_broken_server_that_is_detached_but_still_listed_resolves() -> World:
 def test_a_server_detached_before_a_failed_listing_does_not_come_back() -> World:
     world = World(40, unlisted=between(7, 16, True, False))
     world.server(details=CALLED_LASTING, present=since(5, False, True))
-    fleet(world)
+    uniform_account(world)
     world.expect(16)
     world.expect(25)
     return world
@@ -291,7 +291,7 @@ def test_a_server_detached_before_a_failed_listing_does_not_come_back() -> World
 def test_a_healthy_server_that_is_detached_fires_nothing() -> World:
     world = World(60, step=5)
     world.server(present=since(10, False, True))
-    fleet(world)
+    uniform_account(world)
     for minute in (15, 30, 60):
         world.expect(minute)
     return world
@@ -302,7 +302,7 @@ def test_a_renamed_server_is_one_alert_under_its_new_name() -> World:
     world = World(60)
     world.server(name="Old", details=CALLED_LASTING, present=since(20, False, True))
     world.server(name="Jira", details=CALLED_LASTING, present=since(20, True, False))
-    fleet(world)
+    uniform_account(world)
     world.expect(50, in_error())
     return world
 
@@ -314,7 +314,7 @@ def test_a_server_of_two_names_is_one_alert_under_that_of_the_elder_exporter(eld
     world = World(20, instances=(elder, younger))
     world.server(instances=(elder,), details=CALLED_LASTING, name="Jira")
     world.server(instances=(younger,), details=CALLED_LASTING, name="New name")
-    fleet(world)
+    uniform_account(world)
     for minute in range(10, 21):
         world.expect(minute, in_error())
     return world
@@ -342,7 +342,7 @@ def test_a_portal_and_an_account_of_two_names_go_by_those_of_the_elder_exporter(
 def test_an_exporter_that_does_not_tell_its_start_counts_too(telling: tuple[str, ...]) -> World:
     world = World(20, instances=REPLICAS)
     world.server(details=CALLED_LASTING)
-    fleet(world)
+    uniform_account(world)
     for instance in set(REPLICAS) - set(telling):
         del world.series[
             f'process_start_time_seconds{{instance="{instance}",job="cloudflare-mcp"}}'
@@ -358,7 +358,7 @@ def test_of_several_classes_of_error_the_alert_names_the_same_one_every_time() -
     for code in codes:
         details = ErrorClass("true", "false", code, "-32001")
         world.server(instances=(code,), details=details)
-    fleet(world)
+    uniform_account(world)
     for minute in range(10, 21):
         world.expect(minute, in_error())
     return world
@@ -371,7 +371,7 @@ def test_of_several_classes_of_error_the_alert_names_the_same_one_every_time() -
 def test_an_unreachable_server_fires_as_unreachable_alone() -> World:
     world = World(30)
     world.server(status="error", details=since(5, UNREACHABLE, None))
-    fleet(world)
+    uniform_account(world)
     world.expect(9)
     world.expect(
         15,
@@ -392,7 +392,7 @@ def test_an_unreachable_server_fires_as_unreachable_alone() -> World:
 def test_a_retryable_failure_fires_only_when_it_lasts() -> World:
     world = World(240, step=5)
     world.server(status="error", details=CALLED_TRANSIENT, staleness=lambda m: 600 + 60 * m)
-    fleet(world)
+    uniform_account(world)
     world.expect(175)
     world.expect(
         180,
@@ -413,7 +413,7 @@ def test_a_retryable_failure_fires_only_when_it_lasts() -> World:
 def test_a_retryable_failure_that_passes_with_the_next_sync_fires_nothing() -> World:
     world = World(240, step=5)
     world.server(details=between(10, 130, CALLED_TRANSIENT, None))
-    fleet(world)
+    uniform_account(world)
     for minute in (30, 130, 200, 240):
         world.expect(minute)
     return world
@@ -429,14 +429,14 @@ def test_a_retryable_failure_that_passes_with_the_next_sync_fires_nothing() -> W
     ],
 )
 @scenario
-def test_a_lapsed_authorisation_fires_alone(state: dict[str, object]) -> World:
+def test_a_lapsed_authorization_fires_alone(state: dict[str, object]) -> World:
     world = World(600, step=10)
     # Long unsynced, too: it must not be reported as stale besides.
     world.server(error=True, staleness=lambda m: 60.0 * m, **state)  # type: ignore[arg-type]
-    fleet(world)
+    uniform_account(world)
     lapsed = (
         "ServerNeedsReauthorization",
-        "The stored authorisation of an MCP server has lapsed.",
+        "The stored authorization of an MCP server has lapsed.",
         "MCP server Jira (jira) of account Production needs an administrator to log in again.",
         "Portals: Engineering.",
     )
@@ -447,15 +447,15 @@ def test_a_lapsed_authorisation_fires_alone(state: dict[str, object]) -> World:
 
 
 @scenario
-def test_a_lapsed_authorisation_comes_before_every_other_failure() -> World:
+def test_a_lapsed_authorization_comes_before_every_other_failure() -> World:
     world = World(240, step=5)
     world.server(status="stale", details=UNREACHABLE)
     world.server("wiki", status="stale", details=CALLED_TRANSIENT)
     world.server("chat")
-    fleet(world)
+    uniform_account(world)
     lapsed = (
         "ServerNeedsReauthorization",
-        "The stored authorisation of an MCP server has lapsed.",
+        "The stored authorization of an MCP server has lapsed.",
     )
     common = ("Portals: Engineering.", "No successful sync for 10m 0s.")
     login = "of account Production needs an administrator to log in again."
@@ -487,7 +487,7 @@ def test_a_server_that_changes_at_every_sync_is_flapping() -> World:
         details=lambda m: CALLED_TRANSIENT if m // 120 % 2 and m < 480 else None,
         staleness=300,
     )
-    fleet(world)
+    uniform_account(world)
     world.expect(480)
     world.expect(
         485,
@@ -508,7 +508,7 @@ def test_a_server_that_changes_at_every_sync_is_flapping() -> World:
 def test_listings_that_fail_again_and_again_are_not_flapping() -> World:
     world = World(120, step=2, unlisted=lambda minute: minute % 10 == 0)
     world.server()
-    fleet(world)
+    uniform_account(world)
     for minute in (60, 120):
         world.expect(minute)
     return world
@@ -530,13 +530,13 @@ STALE_AT = 27
 def test_a_sync_that_stopped_fires_after_three_missed_ones(status: str | None) -> World:
     world = World(60)
     world.server(status=status, staleness=ageing)
-    fleet(world)
+    uniform_account(world)
     world.expect(STALE_AT + 14)
     world.expect(
         STALE_AT + 15,
         server_alert(
             "ServerSyncStale",
-            "The catalogue of an MCP server is not synced any more.",
+            "The catalog of an MCP server is not synced any more.",
             "MCP server Jira (jira) of account Production reports no error, but was last synced "
             "with success 6h 15m 20s ago.",
             "Portals: Engineering.",
@@ -558,7 +558,7 @@ def test_a_sync_that_stopped_fires_after_three_missed_ones(status: str | None) -
 def test_no_sync_is_missed_by(state: dict[str, object]) -> World:
     world = World(120, step=5)
     world.server(**{"staleness": ageing, **state})  # type: ignore[arg-type]
-    fleet(world)
+    uniform_account(world)
     for minute in (60, 120):
         world.expect(minute)
     return world
@@ -568,7 +568,7 @@ def test_no_sync_is_missed_by(state: dict[str, object]) -> World:
 def test_a_failing_server_is_not_reported_as_stale_besides() -> World:
     world = World(60, step=5)
     world.server(status="error", details=CALLED_LASTING, staleness=ageing)
-    fleet(world)
+    uniform_account(world)
     world.expect(60, in_error(age="6h 33m 20s"))
     return world
 
@@ -578,7 +578,7 @@ def test_the_fresher_of_two_exporters_is_believed() -> World:
     world = World(60, step=5, instances=REPLICAS)
     world.server(instances=("one:9853",), staleness=ageing)
     world.server(instances=("two:9853",), staleness=60)
-    fleet(world)
+    uniform_account(world)
     world.expect(60)
     return world
 
@@ -593,13 +593,13 @@ def test_a_server_that_waits_for_a_login_too_long_fires(authentication: str) -> 
         tools=None,
         staleness=lambda m: 86000.0 + 60 * m,
     )
-    fleet(world)
+    uniform_account(world)
     world.expect(11)
     world.expect(
         12,
         server_alert(
             "ServerAwaitingAuthorization",
-            "An MCP server still waits for its first authorisation.",
+            "An MCP server still waits for its first authorization.",
             "MCP server Jira (jira) of account Production has waited for its first login for "
             "1d 0h 5m 20s and offers no tools until then.",
             "Portals: Engineering.",
@@ -612,7 +612,7 @@ def test_a_server_that_waits_for_a_login_too_long_fires(authentication: str) -> 
 def test_a_server_that_waits_and_fails_is_reported_as_failing_alone() -> World:
     world = World(30)
     world.server(status="waiting", details=CALLED_LASTING, staleness=90000)
-    fleet(world)
+    uniform_account(world)
     world.expect(30, in_error(age="1d 1h 0m 0s"))
     return world
 
@@ -638,7 +638,7 @@ def test_a_portal_whose_servers_all_fail_fires_above_them() -> World:
     world.server(
         "wiki", status=since(5, "error", "ready"), details=since(5, CALLED_TRANSIENT, None)
     )
-    fleet(world)
+    uniform_account(world)
     world.expect(14)
     world.expect(15, dead(2, "Jira, Wiki"))
     return world
@@ -649,7 +649,7 @@ def test_a_server_that_waits_does_not_keep_a_portal_alive() -> World:
     world = World(30)
     world.server(details=CALLED_TRANSIENT)
     world.server("wiki", status="waiting", tools=None)
-    fleet(world)
+    uniform_account(world)
     world.expect(10, dead(1, "Jira"))
     return world
 
@@ -665,7 +665,7 @@ def test_a_server_that_waits_does_not_keep_a_portal_alive() -> World:
 def test_a_portal_with_a_working_server_is_alive(others: dict[str, object]) -> World:
     world = World(60, step=5)
     world.server(**others)  # type: ignore[arg-type]
-    fleet(world)
+    uniform_account(world)
     world.expect(60)
     return world
 
@@ -775,7 +775,7 @@ def test_a_renamed_portal_has_not_disappeared() -> World:
 def test_failed_listings_are_no_disappearance(minutes: int) -> World:
     world = World(60, unlisted=between(10, 9 + minutes, True, False))
     world.server()
-    fleet(world)
+    uniform_account(world)
     for minute in range(10, 40, 3):
         world.expect(minute)
     return world
@@ -786,7 +786,7 @@ def test_a_portal_that_hides_every_tool_fires() -> World:
     world = World(60)
     world.server(shown=since(5, 0, 5))
     world.server("wiki", tools=7, shown=since(5, 0, 7))
-    fleet(world)
+    uniform_account(world)
     world.expect(34)
     world.expect(
         35,
@@ -806,7 +806,7 @@ def test_a_portal_that_hides_every_tool_fires() -> World:
     "state",
     [
         pytest.param({"tools": 0}, id="none to hide"),
-        pytest.param({"tools": None}, id="catalogue unknown"),
+        pytest.param({"tools": None}, id="catalog unknown"),
         pytest.param({"shown": 1}, id="one shown"),
     ],
 )
@@ -918,7 +918,7 @@ def test_an_account_that_only_the_dead_instance_lists_is_critical() -> World:
 def test_a_refused_configuration_fires_for_its_instance() -> World:
     world = World(30)
     world.server()
-    fleet(world)
+    uniform_account(world)
     world.sample("cloudflare_mcp_exporter_config_last_reload_successful", since(5, 0, 1))
     world.expect(9)
     world.expect(
@@ -1036,7 +1036,7 @@ def test_a_listing_that_another_replica_still_does_fires_nothing() -> World:
 def test_a_listing_that_fails_now_and_then_fires_nothing() -> World:
     world = World(60, unlisted=lambda minute: minute % 3 == 0)
     world.server()
-    fleet(world)
+    uniform_account(world)
     world.account(failures={Reason.TIMEOUT: lambda m: float(m // 3)})
     for minute in (20, 30, 60):
         world.expect(minute)
@@ -1047,7 +1047,7 @@ def test_a_listing_that_fails_now_and_then_fires_nothing() -> World:
 def test_a_quota_that_is_nearly_used_fires() -> World:
     world = World(30)
     world.server()
-    fleet(world)
+    uniform_account(world)
     world.sample("cloudflare_mcp_api_ratelimit_remaining", since(5, 19, 20), account_id=ACCOUNT)
     world.expect(14)
     world.expect(
@@ -1069,7 +1069,7 @@ def test_a_quota_that_is_nearly_used_fires() -> World:
 def test_skipped_records_fire_by_kind() -> World:
     world = World(30, instances=REPLICAS)
     world.server()
-    fleet(world)
+    uniform_account(world)
     world.listed("skipped_records", since(5, 2, 0), kind="server")
     world.listed("skipped_records", 0, kind="portal")
     world.expect(19)
@@ -1094,7 +1094,7 @@ def test_skipped_records_fire_by_kind() -> World:
 def test_an_unauthenticated_server_is_information() -> World:
     world = World(60, step=5)
     world.server(auth_type="unauthenticated", authentication="not_required")
-    fleet(world)
+    uniform_account(world)
     world.expect(55)
     world.expect(
         60,
@@ -1134,7 +1134,7 @@ def test_enforced_code_mode_is_information() -> World:
 def test_orphaned_overrides_are_information() -> World:
     world = World(60, step=5)
     world.server(orphaned=3)
-    fleet(world)
+    uniform_account(world)
     world.expect(55)
     world.expect(
         60,

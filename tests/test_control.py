@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.web.site import Site
+from exporter.web.public_address import PublicAddress
 from processes import RunningExporter, get
-from webserver import Site as Served
+from webserver import PublicAddress as Served
 from webserver import Source, site
 
 RunExporter = Callable[..., RunningExporter]
@@ -76,7 +76,7 @@ def test_a_page_of_another_origin_reloads_nothing(
     headers: dict[str, str], external_url: str
 ) -> None:
     control = Control()
-    where = Site("", external_url)
+    where = PublicAddress("", external_url)
     with site(Source(), control=control, lifecycle=True, site=where) as served:
         assert reload(served, "POST", Host="own:1", **headers) == 403
         assert reload(served, "PUT", Host="own:1", **headers) == 405
@@ -108,7 +108,7 @@ def test_the_exporters_own_page_and_programs_reload(headers: dict[str, str]) -> 
 def test_behind_a_proxy_the_external_url_is_the_own_origin(
     external_url: str, origin: str, host: str, status: int
 ) -> None:
-    where = Site("", external_url)
+    where = PublicAddress("", external_url)
     with site(Source(), control=Control(), lifecycle=True, site=where) as served:
         assert reload(served, "POST", Host=host, Origin=origin) == status
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from exporter.cloudflare.decoding import Page, decode_portals
-from exporter.inventory import build
+from exporter.cloudflare.decode import Page, decode_portals
+from exporter.cloudflare.merge import build
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.scrape import Scrape
-from exporter.simulator.fleet import fleet
-from exporter.simulator.wire import envelope
+from exporter.scrape_result import ListingResult
+from exporter.simulator.messages import envelope
+from exporter.simulator.uniform_account import uniform_account
 
 NOW = 1_767_229_200.0
 PORTALS = 2
@@ -32,7 +32,7 @@ KIB = 1024
 
 def body_of(*, servers: int, tools: int, schema: int = 0) -> bytearray:
     """A page of a uniform account; ``schema`` bytes are added to each tool."""
-    portals = fleet(portals=PORTALS, servers=servers, tools=tools).portals(NOW)
+    portals = uniform_account(portals=PORTALS, servers=servers, tools=tools).portals(NOW)
     extra = {"_meta": {"example.com/text": "x" * schema}} if schema else {}
     for server in (server for portal in portals for server in portal["servers"]):
         server["tools"] = [{**tool, **extra} for tool in server["tools"]]
@@ -71,11 +71,11 @@ def calls_in(act: Callable[[], object]) -> int:
     return count
 
 
-def scrape_of(pages: Iterable[Page]) -> Scrape:
-    return Scrape("0" * 32, "example", 1.0, NOW, inventory=build(pages))
+def scrape_of(pages: Iterable[Page]) -> ListingResult:
+    return ListingResult("0" * 32, "example", 1.0, NOW, inventory=build(pages))
 
 
-def exposition_of(scrape: Scrape, form: Format) -> Iterable[bytes]:
+def exposition_of(scrape: ListingResult, form: Format) -> Iterable[bytes]:
     return render(families([scrape], NOW), (), form)
 
 
@@ -135,7 +135,7 @@ def test_rendering_a_sample_takes_few_calls(form: Format) -> None:
     many = scrape_of([decode_portals(body_of(servers=50, tools=5))])
     lines = [b"".join(exposition_of(scrape, form)).count(b"\n") for scrape in (few, many)]
 
-    def calls(scrape: Scrape) -> int:
+    def calls(scrape: ListingResult) -> int:
         return calls_in(lambda: deque(exposition_of(scrape, form), maxlen=0))
 
     assert (calls(many) - calls(few)) / (lines[1] - lines[0]) < 6

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from exporter.simulator.server import Simulator
 from mixin import alerts
 from mixin.dashboards import states
@@ -49,7 +49,7 @@ SETTLED = """
 LATE = 1.5
 """Seconds after which a moment does not change any more: what was scraped then is stored."""
 
-# Prometheus announces a time-out of one second here; nearly all of it is for the listing.
+# Prometheus announces a timeout of one second here; nearly all of it is for the listing.
 FLAGS = ("--collector.servers", "--scrape.timeout-offset=0.1")
 CHOICE = {
     "datasource": "x",
@@ -86,7 +86,7 @@ EMPTY = {
 """Expressions that give nothing here, each with its reason."""
 
 
-class Story:
+class Replay:
     """A clock that plays the simulated story fast: to its worst moment, and on when it is told."""
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     for name, text in alerts.render(_short()).items():
         (home / name).write_text(text)
     with ExitStack() as cleanup:
-        story = Story()
+        story = Replay()
         simulator = cleanup.enter_context(Simulator(clock=story))
         exporters = []
         for name in ("first", "second"):

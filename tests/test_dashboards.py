@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.errors import Reason
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin import dashboards
 from mixin.dashboards.exporter_listing import REASON_COLORS
 from mixin.dashboards.expressions import Expression, expressions, filled, panels
@@ -276,7 +276,7 @@ def state_mappings() -> Iterator[tuple[str, str, str]]:
                 yield code, result["text"], result["color"]
 
 
-def test_the_same_state_has_the_same_colour_everywhere() -> None:
+def test_the_same_state_has_the_same_color_everywhere() -> None:
     colors: dict[str, set[str]] = {}
     for _, text, color in state_mappings():
         colors.setdefault(text, set()).add(color)
@@ -293,7 +293,7 @@ def test_the_same_number_means_the_same_state_in_every_state_timeline() -> None:
     assert all(len(found) == 1 for found in texts.values()), texts
 
 
-def test_every_reason_of_a_failed_listing_has_a_colour() -> None:
+def test_every_reason_of_a_failed_listing_has_a_color() -> None:
     assert set(REASON_COLORS) == {reason.value for reason in Reason}
     assert len(set(REASON_COLORS.values())) == len(REASON_COLORS)
 

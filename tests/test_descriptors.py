@@ -113,7 +113,7 @@ def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
     ("limit", "inherited", "said"),
     [
         (63, NONE, "63, and 64 are needed; "),
-        (100, range(10, 70), "100, and 124 are needed, as 60 were open before the start; "),
+        (100, range(10, 70), "100, and 124 are needed, because 60 are inherited; "),
     ],
 )
 def test_too_low_a_limit_ends_the_start_and_says_so(
@@ -140,14 +140,14 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
     exporter = limited(200, "--log.level=debug")
     soft, hard = resource.prlimit(exporter.process.pid, resource.RLIMIT_NOFILE)
     assert (soft, hard) == (200, 200)
-    assert 'msg="open files" limit=200 taken=0 connections=84' in exporter.log
+    assert 'msg="open files" limit=200 inherited=0 connections=84' in exporter.log
 
 
 def test_inherited_descriptors_from_the_limit_on_take_nothing_from_it(
     limited: Callable[..., LimitedExporter],
 ) -> None:
     exporter = limited(80, "--log.level=debug", inherited=range(80, 200))
-    assert 'msg="open files" limit=80 taken=0' in exporter.log
+    assert 'msg="open files" limit=80 inherited=0' in exporter.log
 
 
 def kept_alive(peer: socket.socket, _: str) -> None:
@@ -184,13 +184,13 @@ def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [64, 100, 256, 1024, 4096, 65536, 1 << 20])
-@pytest.mark.parametrize("taken", [0, 1, 1000])
-def test_no_more_is_shared_out_than_there_is(limit: int, taken: int) -> None:
-    shares = share_out(limit + taken, taken)
+@pytest.mark.parametrize("in_use", [0, 1, 1000])
+def test_no_more_is_shared_out_than_there_is(limit: int, in_use: int) -> None:
+    shares = share_out(limit + in_use, in_use)
     # A request has its socket twice, so that it can be interrupted.
-    total = shares.connections + shares.backlog + 2 * shares.requests + shares.kept
+    total = shares.connections + shares.backlog + 2 * shares.requests + shares.idle
     assert total + RESERVE <= limit
-    assert min(shares.connections, shares.backlog, shares.requests, shares.kept) > 0
+    assert min(shares.connections, shares.backlog, shares.requests, shares.idle) > 0
 
 
 # --- slow readers ------------------------------------------------------------------------------

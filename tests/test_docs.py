@@ -19,9 +19,9 @@ from cloudflare.types.zero_trust.access.ai_controls.mcp.server_list_response imp
     ServerListResponse,
 )
 
-from exporter.cloudflare import records
+from exporter.cloudflare import schema
 from exporter.errors import Reason
-from exporter.metrics.catalogue import ALL
+from exporter.metrics.catalog import ALL
 from exporter.settings import ENVIRONMENT, FLAGS
 from processes import ROOT
 
@@ -53,7 +53,7 @@ def is_record(kind: object) -> bool:
 
 def members(annotation: object) -> Iterator[tuple[str, typing.Any]]:
     """The record types inside an annotation, each with ``[]`` if it stands in a list."""
-    if isinstance(annotation, type) and issubclass(annotation, records.Limited):
+    if isinstance(annotation, type) and issubclass(annotation, schema.Limited):
         member = next(iter(typing.get_type_hints(annotation).values()))  # all are of one type
         yield from (("[]" + suffix, record) for suffix, record in members(member))
         return
@@ -85,15 +85,15 @@ def fields_of(record: typing.Any, path: str) -> Iterator[str]:
 
 
 DECODED = {
-    *fields_of(records.PortalRecord, "portal"),
-    *fields_of(records.ServerRecord, "server"),
-    *fields_of(records.PortalPage, ""),
-    *fields_of(records.ServerPage, ""),
-    *fields_of(records.Envelope, ""),
+    *fields_of(schema.PortalRecord, "portal"),
+    *fields_of(schema.ServerRecord, "server"),
+    *fields_of(schema.PortalPage, ""),
+    *fields_of(schema.ServerPage, ""),
+    *fields_of(schema.Envelope, ""),
     # Read by themselves, where there is something to read in them.
-    *fields_of(records.ResultInfo, "result_info"),
-    *fields_of(records.ApiMessage, "errors[]"),
-    *fields_of(records.ErrorDetails, "server.error_details"),
+    *fields_of(schema.ResultInfo, "result_info"),
+    *fields_of(schema.ApiMessage, "errors[]"),
+    *fields_of(schema.ErrorDetails, "server.error_details"),
 }
 
 PUBLISHED = {*fields_of(PortalListResponse, "portal"), *fields_of(ServerListResponse, "server")}
@@ -118,7 +118,7 @@ def test_the_table_has_every_field_that_the_decoder_reads() -> None:
     assert sorted(DECODED - TABLE.keys()) == []
 
 
-def test_the_table_has_every_field_that_the_catalogue_names() -> None:
+def test_the_table_has_every_field_that_the_catalog_names() -> None:
     named = {field for metric in ALL for field in metric.fields}
     assert sorted(named - TABLE.keys()) == []
 

@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.simulator.fleet import Fleet, fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import UniformAccount, uniform_account
 from processes import ROOT, Alertmanager, Prometheus, RunningExporter, eventually
 from realparts import require
 
 SHORT = {
     "gap_window": "10s",
     "reason_window": "10s",
-    "reauthorisation_for": "1s",
+    "reauthorization_for": "1s",
     "keep_firing_for": "1s",
     # These must be shorter than what holds the state of an account that cannot be listed.
     "access_denied_for": "5s",
@@ -43,7 +43,9 @@ class Breakable:
     """Two portals that share a server, whose admin's login can lapse and be renewed."""
 
     def __init__(self) -> None:
-        self._fleet: Fleet = fleet(portals=2, servers=2, tools=2, synced_at=time.time() - 60)
+        self._fleet: UniformAccount = uniform_account(
+            portals=2, servers=2, tools=2, synced_at=time.time() - 60
+        )
         self.lapsed = False
         first, second = self._fleet.portals(0)
         first["name"], second["name"] = "Engineering", "Support"

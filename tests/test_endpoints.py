@@ -23,8 +23,8 @@ from exporter.metrics.formats import Format
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
-from exporter.web import app
-from exporter.web.site import Site
+from exporter.web import routes
+from exporter.web.public_address import PublicAddress
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from watching import samples, value
 from webserver import Outcome, Source, done, site, trusting, write_chain
@@ -117,13 +117,17 @@ SECURE = {"__scheme__": "https"}
 @pytest.mark.parametrize(
     ("where", "host", "expected"),
     [
-        (Site(), "exporter:10180", ("exporter:10180", "/probe", {})),
-        (Site(), "exporter", ("exporter:80", "/probe", {})),
-        (Site(), "[::1]:10180", ("[::1]:10180", "/probe", {})),
-        (Site("/x"), "exporter:1", ("exporter:1", "/x/probe", {})),
-        (Site("", "https://mcp.example.com"), "other", ("mcp.example.com:443", "/probe", SECURE)),
+        (PublicAddress(), "exporter:10180", ("exporter:10180", "/probe", {})),
+        (PublicAddress(), "exporter", ("exporter:80", "/probe", {})),
+        (PublicAddress(), "[::1]:10180", ("[::1]:10180", "/probe", {})),
+        (PublicAddress("/x"), "exporter:1", ("exporter:1", "/x/probe", {})),
         (
-            Site("/in", "http://mcp.example.com:81/out"),
+            PublicAddress("", "https://mcp.example.com"),
+            "other",
+            ("mcp.example.com:443", "/probe", SECURE),
+        ),
+        (
+            PublicAddress("/in", "http://mcp.example.com:81/out"),
             "other",
             ("mcp.example.com:81", "/out/probe", {}),
         ),
@@ -131,7 +135,7 @@ SECURE = {"__scheme__": "https"}
     ids=["host", "no port", "IPv6", "prefix", "external URL", "external URL with a path"],
 )
 def test_discovery_has_one_group_for_each_account(
-    where: Site, host: str, expected: tuple[str, str, dict[str, str]]
+    where: PublicAddress, host: str, expected: tuple[str, str, dict[str, str]]
 ) -> None:
     source = Source()
     source.names = NAMES
@@ -303,7 +307,7 @@ PATHS = ("/metrics", "/probe?account=a", "/sd", "/config", "/-/healthy", "/-/rea
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
     source = Source()
-    with site(source, control=Configuration(), site=Site("/x/y")) as served:
+    with site(source, control=Configuration(), site=PublicAddress("/x/y")) as served:
         for path in PATHS:
             assert served.ask(f"/x/y{path}")[0] == 200, path
             if path != "/":
@@ -319,7 +323,7 @@ def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
 
 def test_a_proxy_that_takes_the_prefix_away_gets_links_that_have_it() -> None:
     source = Source()
-    where = Site("", "https://example.com/mcp")
+    where = PublicAddress("", "https://example.com/mcp")
     with site(source, site=where) as served:
         page = served.ask("/")[2].decode()
     assert 'href="/mcp/metrics"' in page
@@ -431,7 +435,10 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
-    paths = {app.HEALTHY, app.READY, app.PROBE, app.DISCOVERY, app.CONFIG, app.RELOAD}
+    paths = {
+        *(routes.HEALTHY, routes.READY, routes.PROBE),
+        *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
+    }
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     with site(source, control=Configuration()) as served:
         for path, methods in rows:

@@ -12,10 +12,10 @@ import bcrypt
 import pytest
 
 from exporter.web.fair_queue import (
+    MAX_CLIENTS,
+    MAX_WAITING,
+    MAX_WAITING_OF_A_CLIENT,
     MEMORY,
-    MOST_CLIENTS,
-    MOST_WAITING,
-    MOST_WAITING_OF_A_CLIENT,
     BusyError,
     FairQueue,
     client_of,
@@ -68,17 +68,17 @@ def test_a_wrong_password_counts_more_than_many_requests_and_a_right_one_wipes_i
 
 
 def test_of_one_client_few_wait_and_the_newest_is_turned_away() -> None:
-    results, _ = asked(["other"] + ["a"] * (MOST_WAITING_OF_A_CLIENT + 3))
-    assert results[: 1 + MOST_WAITING_OF_A_CLIENT] == [True] * (1 + MOST_WAITING_OF_A_CLIENT)
-    assert [type(one) for one in results[1 + MOST_WAITING_OF_A_CLIENT :]] == [BusyError] * 3
+    results, _ = asked(["other"] + ["a"] * (MAX_WAITING_OF_A_CLIENT + 3))
+    assert results[: 1 + MAX_WAITING_OF_A_CLIENT] == [True] * (1 + MAX_WAITING_OF_A_CLIENT)
+    assert [type(one) for one in results[1 + MAX_WAITING_OF_A_CLIENT :]] == [BusyError] * 3
 
 
 def test_a_crowd_that_goes_on_asking_keeps_nobody_out_who_asks_seldom() -> None:
-    crowd = [f"c{one}!" for one in range(MOST_WAITING + 1)]
+    crowd = [f"c{one}!" for one in range(MAX_WAITING + 1)]
     results, made = asked([*crowd, *crowd, *crowd, "seldom", *crowd])
     assert made[1] == "seldom"
     assert results[3 * len(crowd)] is True
-    assert len(made) == MOST_WAITING + 1
+    assert len(made) == MAX_WAITING + 1
 
 
 def test_a_check_that_fails_is_told_to_its_client_and_ends_nothing() -> None:
@@ -121,7 +121,7 @@ def test_how_often_clients_ask_is_forgotten_in_time_and_beyond_a_number_of_them(
     clock.now += MEMORY
     assert asked(["x", "b", "a!"], queue)[1] == ["x", "a!", "b"]
     assert asked(["x", "b", "a!"], queue)[1] == ["x", "b", "a!"]
-    asked([str(one) for one in range(MOST_CLIENTS)], queue)
+    asked([str(one) for one in range(MAX_CLIENTS)], queue)
     assert asked(["x", "b", "a!"], queue)[1] == ["x", "a!", "b"]
 
 

@@ -6,18 +6,18 @@ from typing import Any
 
 import msgspec
 
-from exporter.cloudflare.decoding import decode_portals
+from exporter.cloudflare.decode import decode_portals
+from exporter.cloudflare.merge import build
 from exporter.errors import ListingError, Reason
-from exporter.inventory import build
 from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 from rawserver import listing, portal
 from watching import samples, value
 
 NOW = 1773320400.0
-FAILED = Scrape(
+FAILED = ListingResult(
     account_id="b",
     account_name="B",
     duration=9.0,
@@ -26,8 +26,8 @@ FAILED = Scrape(
 )
 
 
-def listed(account: str, *portals: Any, remaining: float | None = None) -> Scrape:
-    return Scrape(
+def listed(account: str, *portals: Any, remaining: float | None = None) -> ListingResult:
+    return ListingResult(
         account_id=account,
         account_name=account.upper(),
         duration=0.5,
@@ -38,7 +38,7 @@ def listed(account: str, *portals: Any, remaining: float | None = None) -> Scrap
     )
 
 
-def exposed(*scrapes: Scrape) -> str:
+def exposed(*scrapes: ListingResult) -> str:
     return b"".join(render(families(scrapes, NOW), (), Format.TEXT)).decode()
 
 

@@ -40,7 +40,7 @@ TIMINGS = re.compile(
 BUILD = re.compile(r'((?:python_)?version|revision)="[^"]*"')
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """The exposition without what differs between two runs, and nothing else.
 
     ``process_*`` and ``python_*``, which are prometheus_client's, go; how long the listing and
@@ -83,7 +83,7 @@ CASES = pytest.mark.parametrize("case", ["reference", "account"])
 @CASES
 @pytest.mark.parametrize("form", Format, ids=lambda form: form.name.lower())
 def test_the_exposition_is_the_expected_one_whole(case: str, form: Format) -> None:
-    text = normalised(expose(case, form))
+    text = normalized(expose(case, form))
     file = GOLDEN / f"{case}.{SUFFIX[form]}"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text, encoding="utf-8", newline="")
@@ -106,8 +106,8 @@ def test_promtool_has_nothing_to_say_about_the_exposition(case: str) -> None:
 
 @CASES
 def test_both_formats_parse_and_say_the_same(case: str) -> None:
-    text = normalised(expose(case, Format.TEXT))
-    openly = normalised(expose(case, Format.OPENMETRICS))
+    text = normalized(expose(case, Format.TEXT))
+    openly = normalized(expose(case, Format.OPENMETRICS))
     as_text = {
         (sample.name, frozenset(sample.labels.items()), sample.value)
         for family in text_string_to_metric_families(text)
@@ -122,9 +122,9 @@ def test_both_formats_parse_and_say_the_same(case: str) -> None:
     assert len(as_text) > 60
 
 
-def test_only_what_varies_is_normalised() -> None:
+def test_only_what_varies_is_normalized() -> None:
     text = expose("reference", Format.TEXT)
-    before, after = text.splitlines(), normalised(text).splitlines()
+    before, after = text.splitlines(), normalized(text).splitlines()
     changed = [line.split("{")[0].split()[0] for line in after if line not in before]
     assert set(changed) <= {
         "cloudflare_mcp_collection_duration_seconds",

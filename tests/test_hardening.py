@@ -21,8 +21,8 @@ from typing import Self
 import pytest
 import trustme
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 from processes import Child, Prometheus, bare_environment, eventually
 from realparts import require
 from webserver import Source, site, trusting, write_chain
@@ -33,14 +33,14 @@ AUTHORITY = trustme.CA()
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Filling: " + b"a" * 4000
 
 IDLE, DRIPPING, SLOW = 200, 200, 50
-MOST_MEMORY = 64 * 1024 * 1024
+MAX_MEMORY = 64 * 1024 * 1024
 """Bytes that the bad clients may add. Half of it is theirs: 0.1 MB for each slow reader's text,
 compressed, 0.15 MB for its place in it and its buffers, 0.03 MB for each handshake, and as much
 again as the allocator loses between them. Half is for the scrapes of the good ones meanwhile."""
-MOST_THREADS = 6
+MAX_THREADS = 6
 """Threads that they may add: those that serve good clients, begun on the way."""
 DEADLINE = 5.0
-"""Seconds for a scrape meanwhile, half of Prometheus' usual time-out."""
+"""Seconds for a scrape meanwhile, half of Prometheus' usual timeout."""
 
 
 class TlsExporter(Child):
@@ -79,7 +79,7 @@ class TlsExporter(Child):
 @pytest.fixture
 def exporter(tmp_path: Path) -> Iterator[TlsExporter]:
     """Lists an account whose exposition is some 3 MB."""
-    with Simulator(fleet(portals=28, servers=25, tools=1)) as simulator:
+    with Simulator(uniform_account(portals=28, servers=25, tools=1)) as simulator:
         running = TlsExporter(tmp_path, simulator)
         try:
             yield running
@@ -183,8 +183,8 @@ def test_a_scrape_gets_through_a_crowd_of_bad_clients_that_costs_little(
             scrapes += 1
             assert seconds < DEADLINE
             assert abs(got - size) < size / 100
-            assert exporter.memory - memory < MOST_MEMORY
-            assert exporter.status("Threads") - threads <= MOST_THREADS
+            assert exporter.memory - memory < MAX_MEMORY
+            assert exporter.status("Threads") - threads <= MAX_THREADS
         assert scrapes > 3
         eventually(lambda: crowd.held == 0, "clients cut off", within=15)
         assert prometheus.query("min_over_time(up[1m])")[0][1] == 1

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.answers import failure
-from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.decode import NotSuccessfulError, Page, decode_portals, decode_servers
+from exporter.cloudflare.json_repair import UnrepairableError, repaired
+from exporter.cloudflare.merge import build
 from exporter.cloudflare.paging import list_all
-from exporter.cloudflare.repair import Unrepairable, repaired
 from exporter.errors import ListingError, Reason
-from exporter.inventory import build
 from rawserver import listing, portal
 
 LIMIT = 8 << 20
@@ -119,7 +119,7 @@ def outcome(decode: Callable[..., Page], body: bytearray) -> Page | ListingError
         return decode(body, limit=LIMIT)
     except ListingError as problem:
         return problem
-    except NotSuccessful:
+    except NotSuccessfulError:
         return failure(200, {}, body, str)
 
 
@@ -164,16 +164,16 @@ def test_a_portal_has_five_hundred_servers_at_most_and_else_is_left_out_alone() 
     assert [skipped.where for skipped in page.skipped] == ["portal many"]
 
 
-MANY = [{"name": "x"}] * 100_001
+ENOUGH_DESCRIPTORS = [{"name": "x"}] * 100_001
 
 
 @pytest.mark.parametrize("odd", [[], [5]], ids=["valid", "with a faulty one"])
 @pytest.mark.parametrize(
     "members",
     [
-        {"tools": MANY},
-        {"prompts": MANY, "updated_prompts": [{"name": "x"}]},
-        {"tools": [{"name": "x"}], "updated_tools": MANY},
+        {"tools": ENOUGH_DESCRIPTORS},
+        {"prompts": ENOUGH_DESCRIPTORS, "updated_prompts": [{"name": "x"}]},
+        {"tools": [{"name": "x"}], "updated_tools": ENOUGH_DESCRIPTORS},
     ],
     ids=["tools", "prompts", "overrides"],
 )
@@ -358,7 +358,7 @@ def signless(text: str) -> str:
 @given(body=FAULTY)
 def test_a_repaired_body_reads_as_a_lenient_reader_reads_it(piece: int, body: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("exporter.cloudflare.repair.PIECE", piece)  # so that a cut is anywhere
+        patch.setattr("exporter.cloudflare.json_repair.PIECE", piece)  # so that a cut is anywhere
         fixed = repaired(body, lambda: None)
     expected = json.loads(body.decode("utf-8", "replace"))
     assert comparable(json.loads(fixed.decode())) == comparable(expected)
@@ -371,7 +371,7 @@ def test_a_body_without_a_fault_is_not_copied(body: bytes) -> None:
 
 @pytest.mark.parametrize("fault", [b"NaN,", b'"\\ud800",'])
 def test_a_body_full_of_faults_is_refused(fault: bytes) -> None:
-    with pytest.raises(Unrepairable):
+    with pytest.raises(UnrepairableError):
         repaired(fault * 100_001, lambda: None)
     assert repaired(fault * 1000, lambda: None)
 

@@ -15,7 +15,7 @@ import pytest
 
 from exporter.errors import SettingsError
 from exporter.settings import ListenAddress
-from exporter.web.sockets import endpoint_of, listen
+from exporter.web.listen import endpoint_of, listen
 from processes import Child, bare_environment
 from realparts import require
 

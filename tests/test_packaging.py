@@ -52,7 +52,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: zipfile.ZipFi
     assert packed == ours
 
 
-def test_the_wheel_says_its_name_version_licence_and_where_to_start(
+def test_the_wheel_says_its_name_version_license_and_where_to_start(
     wheel: zipfile.ZipFile,
 ) -> None:
     info = f"{NAME.replace('-', '_')}-{exporter.__version__}.dist-info"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from exporter.cloudflare.answers import failure, parse_retry_after
-from exporter.cloudflare.pause import Pause, SharedLimits
+from exporter.cloudflare.api_errors import failure, parse_retry_after
+from exporter.cloudflare.backoff import Backoff, SharedLimits
 from exporter.errors import ListingError, Reason
 
 DATE = "Wed, 25 Nov 2026 05:00:00 GMT"
@@ -175,7 +175,7 @@ def limited(seconds: float | None = None) -> ListingError:
 REFUSED = ListingError(Reason.AUTH, "no")
 
 
-def rest(pause: Pause, credentials: str = "token") -> tuple[Reason, str] | None:
+def rest(pause: Backoff, credentials: str = "token") -> tuple[Reason, str] | None:
     """What a listing is told now; None where it may ask."""
     try:
         pause.check(credentials)
@@ -186,7 +186,7 @@ def rest(pause: Pause, credentials: str = "token") -> tuple[Reason, str] | None:
 
 def test_the_message_says_when_the_next_request_is_due_and_never_in_no_time() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     pause.note(limited(30), "token")
     assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 30 s")
     clock.now += 29.9
@@ -200,7 +200,7 @@ def test_pauses_grow_from_half_a_minute_to_five_while_each_request_is_refused(
     problem: ListingError,
 ) -> None:
     clock = Clock()
-    pause, lengths = Pause(clock=clock), []
+    pause, lengths = Backoff(clock=clock), []
     for _ in range(6):
         start = clock.now
         pause.note(problem, "token")
@@ -212,7 +212,7 @@ def test_pauses_grow_from_half_a_minute_to_five_while_each_request_is_refused(
 
 def test_a_pause_is_short_again_when_the_last_one_is_long_over() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     for _ in range(3):
         pause.note(limited(), "token")
         clock.now += 301
@@ -230,7 +230,7 @@ def test_a_pause_is_short_again_when_the_last_one_is_long_over() -> None:
 
 def test_a_pause_after_one_that_the_api_named_begins_with_half_a_minute() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     pause.note(limited(60), "token")
     clock.now += 60
     pause.note(limited(), "token")
@@ -239,7 +239,7 @@ def test_a_pause_after_one_that_the_api_named_begins_with_half_a_minute() -> Non
 
 def test_what_was_sent_before_a_pause_began_does_not_lengthen_it() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     for _ in range(5):
         pause.note(limited(), "token")
         clock.now += 1
@@ -250,7 +250,7 @@ def test_what_was_sent_before_a_pause_began_does_not_lengthen_it() -> None:
 
 
 def test_a_growing_pause_does_not_cut_one_that_the_api_named() -> None:
-    pause = Pause(clock=Clock())
+    pause = Backoff(clock=Clock())
     pause.note(limited(900), "token")
     pause.note(limited(), "token")
     pause.note(limited(10), "token")
@@ -259,7 +259,7 @@ def test_a_growing_pause_does_not_cut_one_that_the_api_named() -> None:
 
 def test_other_credentials_are_tried_at_once_after_a_refusal_but_not_before_a_named_time() -> None:
     clock = Clock()
-    pause = Pause(clock=clock)
+    pause = Backoff(clock=clock)
     pause.note(REFUSED, "old")
     assert rest(pause, "old") is not None
     assert rest(pause, "new") is None
@@ -270,7 +270,7 @@ def test_other_credentials_are_tried_at_once_after_a_refusal_but_not_before_a_na
 def test_a_limit_holds_for_all_accounts_with_the_same_credentials() -> None:
     clock = Clock()
     shared = SharedLimits()
-    one, same, other = (Pause(shared, clock) for _ in range(3))
+    one, same, other = (Backoff(shared, clock) for _ in range(3))
     one.note(limited(60), "token")
     assert rest(same) == (Reason.RATE_LIMITED, "backing off, next request in 60 s")
     assert rest(other, "another token") is None
@@ -281,7 +281,7 @@ def test_a_limit_holds_for_all_accounts_with_the_same_credentials() -> None:
 
 def test_a_shorter_limit_of_another_account_does_not_cut_a_longer_one() -> None:
     shared = SharedLimits()
-    one, other, third = (Pause(shared, Clock()) for _ in range(3))
+    one, other, third = (Backoff(shared, Clock()) for _ in range(3))
     one.note(limited(60), "token")
     other.note(limited(10), "token")
     assert rest(third) == (Reason.RATE_LIMITED, "backing off, next request in 60 s")
@@ -297,6 +297,6 @@ def test_limits_that_are_over_are_forgotten() -> None:
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.AUTH, Reason.RATE_LIMITED}))
 def test_other_failures_begin_no_pause_of_their_own(reason: Reason) -> None:
-    pause = Pause(clock=Clock())
+    pause = Backoff(clock=Clock())
     pause.note(ListingError(reason, "x"), "token")
     assert rest(pause) is None

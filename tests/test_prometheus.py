@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from exporter.metrics.catalogue import ALL, Metric
+from exporter.metrics.catalog import ALL, Metric
 from exporter.simulator.server import Simulator
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from realparts import require
@@ -30,7 +30,7 @@ RunPrometheus = Callable[[str], Prometheus]
 
 
 def stored_name(metric: Metric) -> str:
-    """Under which a family of the catalogue can be asked for."""
+    """Under which a family of the catalog can be asked for."""
     return f"{metric.name}_count" if metric.kind == "histogram" else metric.name
 
 
@@ -45,7 +45,7 @@ def samples_of(exposition: bytes) -> int:
         pytest.param({"accept": "text/plain;version=0.0.4"}, TEXT, id="text format"),
     ],
 )
-def test_a_scrape_over_gzip_makes_every_family_of_the_catalogue_queryable(
+def test_a_scrape_over_gzip_makes_every_family_of_the_catalog_queryable(
     simulator: Simulator,
     run_exporter: RunExporter,
     run_prometheus: RunPrometheus,

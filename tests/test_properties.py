@@ -21,16 +21,16 @@ from prometheus_client.parser import text_fd_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.cloudflare.answers import failure
-from exporter.cloudflare.decoding import decode_portals, decode_servers
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.decode import decode_portals, decode_servers
+from exporter.cloudflare.merge import build
 from exporter.errors import Reason
-from exporter.inventory import build
 from exporter.metrics.exposition import merged, render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
-from exporter.metrics.rows import line
+from exporter.metrics.samples import line
 from exporter.model import Inventory
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 from rawserver import RawServer, answer, sends
 from realparts import require
 from watching import Samples, accounts_for, samples, scrape, value
@@ -228,7 +228,7 @@ def good_portal(number: int, servers: list[Any]) -> dict[str, Any]:
 
 def expose(inventory: Inventory, form: Format = Format.TEXT) -> bytes:
     """What is exposed of the account, without what the exporter says of itself."""
-    listed = Scrape(
+    listed = ListingResult(
         account_id="0" * 32,
         account_name='Account "1"\\',
         duration=0.5,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.rate_limit import RequestQuotas
 from exporter.settings import load
 from exporter.simulator.server import Simulator
 from processes import eventually, get
@@ -51,7 +51,7 @@ def test_whoever_asks_only_where_the_quota_allows_it_never_uses_it_up(
     quota: int, window: int, waits: list[float]
 ) -> None:
     user = User(quota, window)
-    quotas = Quotas(lambda: user.now)
+    quotas = RequestQuotas(lambda: user.now)
     for number in range(2 * quota):
         user.wait(waits[number % len(waits)])
         if not quotas.is_short("token"):
@@ -68,7 +68,7 @@ def test_from_half_of_the_quota_on_requests_are_spread_over_the_time_that_is_lef
     left: int,
 ) -> None:
     now = 0.0
-    quotas = Quotas(lambda: now)
+    quotas = RequestQuotas(lambda: now)
     policy = '"default";q=1200;w=300'
     for _ in range(3):
         quotas.note("a", {"Ratelimit": f'"default";r={left};t=150', "Ratelimit-Policy": policy})
@@ -92,7 +92,7 @@ def test_from_half_of_the_quota_on_requests_are_spread_over_the_time_that_is_lef
     ],
 )
 def test_without_usable_headers_nothing_is_spread(headers: dict[str, str]) -> None:
-    quotas = Quotas(lambda: 0.0)
+    quotas = RequestQuotas(lambda: 0.0)
     quotas.note("a", headers)
     assert not quotas.is_short("a")
 

@@ -16,17 +16,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.cloudflare.answers import failure
-from exporter.cloudflare.texts import presentable
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.texts import safe_text
 from exporter.logs import ENCODERS, LineFormatter
-from exporter.redaction import MOST_LEARNT, SHORTEST_RUN, KnownSecrets
+from exporter.redaction import MAX_LEARNT, MIN_RUN, KnownSecrets
 
 TOKEN = "Qx7vR2mLp9-tZk4Wc_Yb6NsHd3GfJ8uEaViOyTqB"
 ALPHABET = string.ascii_letters + string.digits + "_-"
 TOKENS = st.text(ALPHABET, min_size=20, max_size=60)
 PASSWORDS = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x24F, exclude_categories=["Cc"]),
-    min_size=SHORTEST_RUN,
+    min_size=MIN_RUN,
     max_size=40,
 )
 CASES: list[Callable[[str], str]] = [str, str.lower, str.upper, str.swapcase, str.title]
@@ -41,8 +41,8 @@ def lowered(text: str) -> str:
 def shown(secret: str, text: str) -> list[str]:
     """Runs of the secret that the text shows, whatever their case."""
     secret, text = lowered(secret), lowered(text)
-    starts = range(len(secret) - SHORTEST_RUN + 1)
-    return [run for run in (secret[i : i + SHORTEST_RUN] for i in starts) if run in text]
+    starts = range(len(secret) - MIN_RUN + 1)
+    return [run for run in (secret[i : i + MIN_RUN] for i in starts) if run in text]
 
 
 def test_this_file_notices_a_run_of_a_secret() -> None:
@@ -69,17 +69,17 @@ def test_no_run_of_a_secret_survives_and_striking_again_changes_nothing(
 ) -> None:
     token, text = echo
     known = KnownSecrets([token])
-    struck = known.strike(text)
+    struck = known.redact(text)
     assert shown(token, struck) == []
-    assert known.strike(struck) == struck
+    assert known.redact(struck) == struck
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=200), TOKENS)
 def test_a_text_without_a_run_of_a_secret_stays_as_it_is(text: str, token: str) -> None:
     assume("*" not in text)
-    struck = KnownSecrets([token]).strike(text)
+    struck = KnownSecrets([token]).redact(text)
     assert struck == text or "***" in struck
-    if len(text) < SHORTEST_RUN:
+    if len(text) < MIN_RUN:
         assert struck == text
 
 
@@ -88,8 +88,8 @@ def test_exactly_a_run_is_struck_and_what_stands_around_it_stays(
     token: str, start: int, length: int
 ) -> None:
     part = token[start : start + length]
-    struck = KnownSecrets([token]).strike(f"<{part}>")
-    assert struck == (f"<{part}>" if len(part) < SHORTEST_RUN else "<***>")
+    struck = KnownSecrets([token]).redact(f"<{part}>")
+    assert struck == (f"<{part}>" if len(part) < MIN_RUN else "<***>")
 
 
 FORMS: dict[str, Callable[[str], str]] = {
@@ -114,7 +114,7 @@ def test_a_secret_is_struck_whole_in_each_form(form: Callable[[str], str], secre
     around = form("~~~").split("~~~")
     whole = form(secret)
     for case in (str, str.lower, str.upper) if whole.isascii() else (str,):
-        struck = KnownSecrets([secret]).strike(case(whole))
+        struck = KnownSecrets([secret]).redact(case(whole))
         assert "***" in struck
         assert len(struck) <= len("***".join(around))
         assert shown(secret, struck) == []
@@ -126,7 +126,7 @@ def test_no_run_of_the_base64_of_a_secret_survives(
 ) -> None:
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     text = encode(before + token.encode() + after).decode()
-    struck = KnownSecrets([token]).strike(f"Basic {text.lower() if lower else text}")
+    struck = KnownSecrets([token]).redact(f"Basic {text.lower() if lower else text}")
     kept = [piece for piece in struck.removeprefix("Basic ").split("***") if piece]
     # What is left is about the neighbors, and about a character of the token at either end.
     assert "***" in struck
@@ -142,7 +142,7 @@ def test_no_failure_shows_a_run_of_a_secret(echo: tuple[str, str], status: int, 
     body = json.dumps({"success": False, "errors": [{"code": 1, "message": "x" * 190 + text}]})
     headers = {"Content-Type": text if place != "message" else "", "Retry-After": text}
     sent = body.encode() if place != "header" else b"<html>"
-    problem = failure(status, headers, sent, KnownSecrets([token]).strike)
+    problem = failure(status, headers, sent, KnownSecrets([token]).redact)
     assert shown(token, f"{problem} {problem!r} {problem.args} {problem.hint}") == []
     assert str(problem).isprintable()
 
@@ -197,14 +197,14 @@ SHOWN = {
 def test_an_upstream_text_is_shown_without_what_a_terminal_acts_on(
     text: str, expected: str
 ) -> None:
-    assert presentable(text, str, 60) == expected
+    assert safe_text(text, str, 60) == expected
 
 
 def test_an_upstream_text_is_struck_before_it_is_changed_and_cut() -> None:
-    strike = KnownSecrets([TOKEN, "pass\x00word"]).strike
-    assert presentable(f"{'x' * 50}{TOKEN}", strike, 60) == f"{'x' * 50}***"
-    assert presentable("a PASS\x00WORD b", strike, 60) == "a *** b"
-    assert shown(TOKEN, presentable(f"\x1b{TOKEN.lower()}" * 5000, strike, 10**6)) == []
+    redact = KnownSecrets([TOKEN, "pass\x00word"]).redact
+    assert safe_text(f"{'x' * 50}{TOKEN}", redact, 60) == f"{'x' * 50}***"
+    assert safe_text("a PASS\x00WORD b", redact, 60) == "a *** b"
+    assert shown(TOKEN, safe_text(f"\x1b{TOKEN.lower()}" * 5000, redact, 10**6)) == []
 
 
 # --- bounds ------------------------------------------------------------------------------------
@@ -212,28 +212,28 @@ def test_an_upstream_text_is_struck_before_it_is_changed_and_cut() -> None:
 
 def test_short_secrets_are_struck_whole_and_never_in_part() -> None:
     known = KnownSecrets(["pw", "elevenchars", ""])
-    assert known.strike("PW elevenChars elevenchar spwx") == "*** *** elevenchar s***x"
+    assert known.redact("PW elevenChars elevenchar spwx") == "*** *** elevenchar s***x"
 
 
 def test_secrets_that_overlap_or_touch_become_one_mark() -> None:
     known = KnownSecrets(["abcdefghijklmnop", "ijklmnopqrstuvwx"])
-    assert known.strike("<abcdefghijklmnopqrstuvwx>") == "<***>"
-    assert known.strike("<ijklmnopqrstuvwxabcdefghijklmnop>") == "<***>"
+    assert known.redact("<abcdefghijklmnopqrstuvwx>") == "<***>"
+    assert known.redact("<ijklmnopqrstuvwxabcdefghijklmnop>") == "<***>"
 
 
 def test_a_text_whose_lower_form_is_longer_is_struck_at_the_right_place() -> None:
-    assert KnownSecrets([TOKEN]).strike(f"İİİ {TOKEN.upper()} ß") == "İİİ *** ß"
+    assert KnownSecrets([TOKEN]).redact(f"İİİ {TOKEN.upper()} ß") == "İİİ *** ß"
 
 
 def test_the_newest_learnt_secrets_are_struck_and_all_that_are_held() -> None:
     known = KnownSecrets([TOKEN])
-    learnt = [f"secret-number-{number:06}-x" for number in range(MOST_LEARNT + 200)]
+    learnt = [f"secret-number-{number:06}-x" for number in range(MAX_LEARNT + 200)]
     for secret in learnt:
         known.learn(secret)
-    assert known.strike(f"{TOKEN} {learnt[-1]} {learnt[-500]}") == "*** *** ***"
+    assert known.redact(f"{TOKEN} {learnt[-1]} {learnt[-500]}") == "*** *** ***"
     late = KnownSecrets()
     late.hold([TOKEN])
-    assert late.strike(TOKEN.lower()) == "***"
+    assert late.redact(TOKEN.lower()) == "***"
 
 
 def seconds(known: KnownSecrets, text: str, rounds: int) -> float:
@@ -242,7 +242,7 @@ def seconds(known: KnownSecrets, text: str, rounds: int) -> float:
     def once() -> float:
         start = time.process_time()
         for _ in range(rounds):
-            known.strike(text)
+            known.redact(text)
         return time.process_time() - start
 
     return min(once() for _ in range(3))
@@ -273,6 +273,6 @@ def test_a_line_costs_the_same_with_one_secret_and_with_a_thousand() -> None:
 def test_a_text_of_a_megabyte_is_struck_in_a_bounded_time(secret: str, text: str) -> None:
     known = KnownSecrets([secret])
     start = time.process_time()
-    struck = known.strike(text)
+    struck = known.redact(text)
     assert time.process_time() - start < 5
     assert shown(secret, struck) == []

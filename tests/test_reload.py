@@ -18,9 +18,9 @@ from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Settings, load
 from exporter.simulator.account import SimulatedAccount
+from exporter.simulator.messages import TOKEN_LENGTH
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import TOKEN_LENGTH
 from processes import Prometheus, RunningExporter, eventually, get
 from rawserver import RawServer, answer, listing, portal, sends
 from watching import accounts_of, begin, exposed, failures, samples, scrape, submit, value

@@ -354,8 +354,8 @@ def test_a_short_user_without_a_password_is_a_word_like_others() -> None:
 def test_the_header_that_goes_to_the_proxy_is_struck_out_of_the_log() -> None:
     known = KnownSecrets(settings_with(f"me:{SECRET}%C3%A4@proxy.example.com").secrets)
     header = base64.b64encode(f"me:{SECRET}\u00e4".encode("latin-1")).decode()
-    assert known.strike(f"Proxy-Authorization: Basic {header}") == "Proxy-Authorization: Basic ***"
-    assert SECRET not in known.strike(f"{SECRET}%C3%A4 {SECRET}\u00e4 me:{SECRET}\u00e4")
+    assert known.redact(f"Proxy-Authorization: Basic {header}") == "Proxy-Authorization: Basic ***"
+    assert SECRET not in known.redact(f"{SECRET}%C3%A4 {SECRET}\u00e4 me:{SECRET}\u00e4")
 
 
 # --- certificate authorities -------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from exporter.metrics import catalogue
+from exporter.metrics import catalog
 from mixin import alerts
 from mixin.__main__ import main
 from mixin.thresholds import ThresholdError, load
@@ -29,10 +29,8 @@ SHORT = {
 
 
 def known_metrics() -> set[str]:
-    """What a rule may name: the catalogue's metrics and what the rules record."""
-    return {metric.name for metric in catalogue.ALL} | {
-        r["record"] for r in rules() if "record" in r
-    }
+    """What a rule may name: the catalog's metrics and what the rules record."""
+    return {metric.name for metric in catalog.ALL} | {r["record"] for r in rules() if "record" in r}
 
 
 def promtool_check(*files: Path) -> subprocess.CompletedProcess[str]:

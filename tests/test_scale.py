@@ -19,8 +19,8 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 from processes import Child, Prometheus, RunningExporter, eventually
 
 ACCOUNTS = int(os.environ.get("SCALE_ACCOUNTS", "25"))
@@ -49,7 +49,7 @@ ONE_BY_ONE = """
 @pytest.fixture(scope="module")
 def customers() -> Simulator:
     """A customer has two portals of ten servers with 20 tools each."""
-    one = fleet(portals=2, servers=10, tools=20, synced_at=time.time())
+    one = uniform_account(portals=2, servers=10, tools=20, synced_at=time.time())
     ids = [f"{number:032x}" for number in range(1, ACCOUNTS + 1)]
     return Simulator(dict.fromkeys(ids, one), latency=LATENCY, quota=None)
 

@@ -17,14 +17,14 @@ import bcrypt
 import pytest
 import requests
 
-from exporter.cloudflare.client import Client, Endpoint, Kept, Shared
+from exporter.cloudflare.backoff import Backoff
+from exporter.cloudflare.client import Client, Endpoint, IdleConnections, Shared
 from exporter.cloudflare.credentials import HeaderAuth, key_headers, token_headers
 from exporter.cloudflare.fetch import Fetcher, Route
-from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.quota import Quotas
+from exporter.cloudflare.rate_limit import RequestQuotas
 from exporter.deadline import Deadline
 from exporter.errors import ListingError
-from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
 from exporter.settings import SecretReader, load
 from processes import RunningExporter, get
@@ -218,9 +218,9 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
         return await headers()
 
     sent = submit(send()).result(5)
-    telemetry = Telemetry(ACCOUNT_ID)
+    telemetry = ApiMetrics(ACCOUNT_ID)
     endpoint = Endpoint(account.base_url, ACCOUNT_ID, 20, 4, 1000)
-    shared = Shared(asyncio.Semaphore(), str, Quotas(), Kept(1))
+    shared = Shared(asyncio.Semaphore(), str, RequestQuotas(), IdleConnections(1))
     holders: list[object] = [
         settings,
         account,
@@ -229,7 +229,7 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
         reader,
         headers,
         HeaderAuth(sent),
-        Client(endpoint, headers, Pause(), telemetry, shared),
+        Client(endpoint, headers, Backoff(), telemetry, shared),
         Fetcher(1000, telemetry, Route(), str),
         accounts_for("http://127.0.0.1:1/client/v4", environ=environ("http://127.0.0.1:1/", kind)),
     ]
@@ -240,7 +240,7 @@ def test_no_object_shows_the_credentials_it_holds(kind: str) -> None:
 
 
 def test_a_refused_request_that_is_remembered_shows_no_credentials() -> None:
-    pause = Pause()
+    pause = Backoff()
     auth = HeaderAuth({"Authorization": f"Bearer {TOKEN}"})
     with RawServer(sends(answer(refusal(10000), "403 Forbidden"))) as api:
         service = accounts_for(api.base_url)

@@ -440,7 +440,7 @@ FLAG_MISTAKES = [
     (
         ["--scrape.timeout=2", "--scrape.timeout-offset=2"],
         (
-            "--scrape.timeout-offset: 2 s is not below the scrape time-out of 2 s; lower it, or "
+            "--scrape.timeout-offset: 2 s is not below the scrape timeout of 2 s; lower it, or "
             "raise --scrape.timeout"
         ),
     ),

@@ -17,8 +17,8 @@ import kubernetes_validate  # type: ignore[import-untyped] # it has no types
 import pytest
 import yaml
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 from processes import ROOT, Prometheus, RunningExporter, eventually
 
 EXAMPLES = ROOT / "docs" / "operating" / "sharding"
@@ -38,7 +38,7 @@ RunExporter = Callable[..., RunningExporter]
 RunPrometheus = Callable[[str], Prometheus]
 
 
-class Fleet:
+class UniformAccount:
     """Three replicas with one configuration file, before a simulated API.
 
     Attributes:
@@ -75,20 +75,20 @@ class Fleet:
 
 
 @pytest.fixture
-def replicas(tmp_path: Path, run_exporter: RunExporter) -> Iterator[Fleet]:
+def replicas(tmp_path: Path, run_exporter: RunExporter) -> Iterator[UniformAccount]:
     """Three replicas of 24 accounts."""
-    uniform = fleet(portals=1, servers=2, tools=1)
+    uniform = uniform_account(portals=1, servers=2, tools=1)
     with Simulator(dict.fromkeys(IDS, uniform), quota=None) as simulator:
-        yield Fleet(simulator, tmp_path / "config.yml", run_exporter)
+        yield UniformAccount(simulator, tmp_path / "config.yml", run_exporter)
 
 
 @contextmanager
-def service_of(fleet: Fleet) -> Iterator[str]:
+def service_of(uniform_account: UniformAccount) -> Iterator[str]:
     """One address for all replicas: each connection goes to the next of them."""
-    turns = itertools.cycle(fleet.addresses)
+    turns = itertools.cycle(uniform_account.addresses)
 
     def serve(client: socket.socket) -> None:
-        with client, socket.create_connection((next(turns), fleet.port)) as replica:
+        with client, socket.create_connection((next(turns), uniform_account.port)) as replica:
             back = threading.Thread(target=_pass_on, args=(replica, client), daemon=True)
             back.start()
             _pass_on(client, replica)
@@ -166,7 +166,7 @@ def owners(prometheus: Prometheus) -> dict[str, str]:
 
 
 def test_accounts_hashed_over_replicas_are_each_listed_by_one_of_them(
-    replicas: Fleet, run_prometheus: RunPrometheus
+    replicas: UniformAccount, run_prometheus: RunPrometheus
 ) -> None:
     with service_of(replicas) as service:
         config = example(
@@ -187,7 +187,7 @@ def test_accounts_hashed_over_replicas_are_each_listed_by_one_of_them(
 
 
 def test_servers_that_keep_a_share_each_list_every_account_once_through_one_service(
-    replicas: Fleet, run_prometheus: RunPrometheus
+    replicas: UniformAccount, run_prometheus: RunPrometheus
 ) -> None:
     with service_of(replicas) as service:
         servers = [

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 from processes import get
 from simulated import START, Clock, ask, bearer, connect, listed, url_of
 
@@ -35,7 +35,7 @@ def demo(clock: Clock) -> Iterator[Simulator]:
 
 @pytest.fixture
 def uniform(clock: Clock) -> Iterator[Simulator]:
-    with Simulator(fleet(portals=45, servers=2, tools=3), clock=clock) as simulator:
+    with Simulator(uniform_account(portals=45, servers=2, tools=3), clock=clock) as simulator:
         yield simulator
 
 

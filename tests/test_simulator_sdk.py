@@ -14,9 +14,9 @@ import cloudflare
 import pytest
 from cloudflare import Cloudflare
 
-from exporter.simulator.fleet import EPOCH, fleet
+from exporter.simulator.messages import Request, Response
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.uniform_account import EPOCH, uniform_account
 
 PORTALS, SERVERS, TOOLS = 23, 3, 4
 Login = Callable[[Simulator], dict[str, str]]
@@ -38,7 +38,7 @@ def login(request: pytest.FixtureRequest) -> Login:
 
 @pytest.fixture
 def uniform() -> Iterator[Simulator]:
-    with Simulator(fleet(portals=PORTALS, servers=SERVERS, tools=TOOLS)) as simulator:
+    with Simulator(uniform_account(portals=PORTALS, servers=SERVERS, tools=TOOLS)) as simulator:
         yield simulator
 
 

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from exporter.simulator.fleet import Fleet, fleet
+from exporter.simulator.messages import Request, Response, envelope
 from exporter.simulator.server import Simulator
-from exporter.simulator.wire import Request, Response, envelope
+from exporter.simulator.uniform_account import UniformAccount, uniform_account
 from processes import bare_environment, eventually, get
 from simulated import START, Clock, Record, ask, bearer, connect, listed, url_of
 
@@ -112,7 +112,9 @@ def test_latency_holds_every_answer_back(demo: Simulator) -> None:
 
 def test_one_server_serves_several_accounts(clock: Clock) -> None:
     ids = [f"{number:032x}" for number in range(3)]
-    accounts = {key: fleet(portals=n, servers=1, tools=1) for n, key in enumerate(ids, start=1)}
+    accounts = {
+        key: uniform_account(portals=n, servers=1, tools=1) for n, key in enumerate(ids, start=1)
+    }
     with Simulator(accounts, clock=clock) as simulator:
         counts = [
             get(url_of(simulator, account=key), headers=bearer(simulator)).json()["result_info"]
@@ -160,7 +162,7 @@ def test_the_command_prints_its_environment_and_ends_on_sigterm(tmp_path: Path) 
 # --- the same again ------------------------------------------------------------------------------
 
 
-class Counted(Fleet):
+class Counted(UniformAccount):
     """A fleet that counts how often its lists are asked for."""
 
     def __init__(self) -> None:

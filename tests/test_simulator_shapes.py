@@ -1,4 +1,4 @@
-"""The simulator's records have the API's fields, and its catalogues and fleets real sizes."""
+"""The simulator's records have the API's fields, and its catalogs and fleets real sizes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from exporter.simulator.catalogue import make_tools
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.tool_catalog import make_tools
+from exporter.simulator.uniform_account import uniform_account
 from simulated import START, Clock, Record, attached, listed
 
 
@@ -106,7 +106,7 @@ def test_fewer_tools_are_the_first_of_more_and_no_name_comes_twice() -> None:
 
 @pytest.mark.parametrize(("portals", "servers", "tools"), [(2, 5, 7), (1, 1, 2600), (3, 4, 0)])
 def test_a_fleet_is_as_large_as_asked(portals: int, servers: int, tools: int) -> None:
-    account = fleet(portals=portals, servers=servers, tools=tools)
+    account = uniform_account(portals=portals, servers=servers, tools=tools)
     found = account.portals(START)
     assert [len(portal["servers"]) for portal in found] == [servers] * portals
     assert len({server["id"] for server in attached(found)}) == portals * servers

@@ -99,7 +99,7 @@ AT_ONCE: dict[str, Callable[[Moment], bool]] = {
     "a server refuses its credentials": some_server(
         lambda s: details(s).get("status_code") == 401 and details(s)["retryable"] is False
     ),
-    "a server was never authorised": some_server(
+    "a server was never authorized": some_server(
         lambda s: (
             s["status"] == "waiting"
             and s["authentication_status"] == "required"

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 import accounts as made
 from exporter.errors import ListingError, Reason
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from nodepackages import npm_packages
 from processes import eventually
 from realparts import require
@@ -91,17 +91,17 @@ def axe() -> str:
     return path.read_text(encoding="utf-8")
 
 
-def failing() -> Observed:
+def failing() -> AccountState:
     failure = ListingError(Reason.AUTH, "the API answered HTTP 403: 10000: Authentication error")
     return made.failing(failure, made.large_account(5, "Second", "e" * 32))
 
 
-ACCOUNTS: dict[str, tuple[Observed, ...]] = {
-    "before": (Observed(made.ID, "Main"),),
+ACCOUNTS: dict[str, tuple[AccountState, ...]] = {
+    "before": (AccountState(made.ID, "Main"),),
     "ordinary": (
         made.large_account(40),
         failing(),
-        Observed("d" * 32, "Not scraped"),
+        AccountState("d" * 32, "Not scraped"),
     ),
     "hostile": (made.hostile_account(), failing()),
     "empty": (made.listed(made.inventory()),),
@@ -121,7 +121,7 @@ def urls() -> Iterator[dict[str, str]]:
     """Where the page of each of `ACCOUNTS` is served."""
     with ExitStack() as cleanup:
 
-        def serve(observed: tuple[Observed, ...]) -> str:
+        def serve(observed: tuple[AccountState, ...]) -> str:
             return cleanup.enter_context(serving(Unlisted(lambda: observed))) + "/"
 
         yield {name: serve(observed) for name, observed in ACCOUNTS.items()}

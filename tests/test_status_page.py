@@ -20,10 +20,10 @@ import accounts as made
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.model import Inventory
-from exporter.scrape import Observed
-from exporter.web.app import App
+from exporter.scrape_result import AccountState
 from exporter.web.request import Request
 from exporter.web.responses import Message
+from exporter.web.routes import App
 from exporter.web.status.page import StatusPage
 from processes import bare_environment, get
 from serving import Listed, Unlisted, serving, serving_app
@@ -56,7 +56,7 @@ def serve() -> Iterator[Serve]:
     """``serve(*accounts)`` serves the page of these accounts; gives its URL."""
     with ExitStack() as cleanup:
 
-        def run(*accounts: Observed, telemetry_path: str = "/metrics") -> str:
+        def run(*accounts: AccountState, telemetry_path: str = "/metrics") -> str:
             app = App(Unlisted(lambda: accounts), telemetry_path=telemetry_path)
             return cleanup.enter_context(serving_app(app)) + "/"
 
@@ -87,7 +87,7 @@ def test_it_shows_what_the_last_scrape_brought_and_never_lists() -> None:
 
 
 def test_before_the_first_scrape_it_tells_how_to_configure_prometheus(serve: Serve) -> None:
-    url = serve(Observed(made.ID, "Main"), telemetry_path="/here")
+    url = serve(AccountState(made.ID, "Main"), telemetry_path="/here")
     host = url.removeprefix("http://").rstrip("/")
     text = page_of(url).text
     assert "Not listed yet" in text
@@ -97,7 +97,7 @@ def test_before_the_first_scrape_it_tells_how_to_configure_prometheus(serve: Ser
 
 @pytest.mark.parametrize("host", ['x"]<script>', "evil\u00e9", "a b", "x" * 300, "[::g]"])
 def test_a_host_that_is_none_is_not_repeated(serve: Serve, host: str) -> None:
-    answer = get(serve(Observed(made.ID, "Main")), headers={"Host": host.encode("latin-1")})
+    answer = get(serve(AccountState(made.ID, "Main")), headers={"Host": host.encode("latin-1")})
     if answer.status_code == 200:
         assert host not in answer.text
         assert "localhost:10180" in answer.text
@@ -128,7 +128,7 @@ def test_it_refreshes_with_its_filters_until_it_is_paused(serve: Serve) -> None:
     assert form == {"refresh": "0", "q": "a"}
 
 
-def hostile_failure() -> Observed:
+def hostile_failure() -> AccountState:
     failure = ListingError(Reason.API_ERROR, made.HOSTILE[0] + made.HOSTILE[2])
     return made.failing(failure, made.hostile_account())
 
@@ -175,7 +175,7 @@ async def nothing_to_receive() -> Message:
 
 def test_its_links_follow_a_prefix() -> None:
     page = StatusPage(
-        lambda: [Observed(made.ID, "Main")], {"Metrics": "/metrics"}, prefix="/exporter"
+        lambda: [AccountState(made.ID, "Main")], {"Metrics": "/metrics"}, prefix="/exporter"
     )
     scope = {"method": "GET", "path": "/", "query_string": b"", "headers": []}
     shown = page.answer(Request(scope, nothing_to_receive)).body.decode()
@@ -195,7 +195,7 @@ def test_every_filter_and_order_of_a_large_account_is_a_page_of_bounded_size(ser
 def test_making_a_page_does_not_hold_up_other_answers() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def accounts() -> Sequence[Observed]:
+    def accounts() -> Sequence[AccountState]:
         begun.set()
         assert go_on.wait(10)
         return ()
@@ -219,7 +219,7 @@ def test_it_takes_no_other_method(serve: Serve) -> None:
 
 LAZY = """
 import sys
-from exporter.web.app import App
+from exporter.web.routes import App
 from exporter.web.request import Request
 class Source:
     names = ()

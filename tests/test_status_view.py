@@ -18,11 +18,11 @@ from exporter.model import (
     ErrorClass,
     Skipped,
 )
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.status import words
 from exporter.web.status.health import HEALTHS, STALE_AFTER, health_of
 from exporter.web.status.query import Query, read_query
-from exporter.web.status.tables import MOST_ROWS
+from exporter.web.status.tables import MAX_ROWS
 from exporter.web.status.view import View, page_view
 from mixin.thresholds import load
 
@@ -54,7 +54,7 @@ OTHER = made.listed(
 )
 
 
-def view(*accounts: Observed, **query: str) -> View:
+def view(*accounts: AccountState, **query: str) -> View:
     return page_view(accounts or (ACCOUNT,), Query(**query), NOW)
 
 
@@ -124,12 +124,12 @@ def test_every_value_of_a_closed_set_has_words() -> None:
     ("server", "key"),
     [
         *((server, server.id) for server in (PASSING, WAITING, STALE, UNKNOWN)),
-        (LAPSED, "reauthorise"),
+        (LAPSED, "reauthorize"),
         (DOWN, "unreachable"),
         (REFUSED, "error"),
         (FINE, "working"),
         (made.server("a", status="error"), "error"),
-        (made.server("b", authentication_status="stale", in_error=True), "reauthorise"),
+        (made.server("b", authentication_status="stale", in_error=True), "reauthorize"),
         (made.server("c", status="waiting", in_error=True), "error"),
         (made.server("d", status="other"), "unknown"),
         (made.server("e", status=None, last_successful_sync=NOW - 7 * HOUR), "stale"),
@@ -189,7 +189,7 @@ def test_failing_accounts_come_first_then_those_that_wait() -> None:
         "Skipping",
         "d" * 32,
     )
-    shown = view(ACCOUNT, Observed("c" * 32, "Fresh"), skipping, failed)
+    shown = view(ACCOUNT, AccountState("c" * 32, "Fresh"), skipping, failed)
     assert [(row.name, row.tone) for row in shown.accounts] == [
         ("Z", "bad"), ("Skipping", "warn"), ("Fresh", "idle"), ("Main", "good"),
     ]  # fmt: skip
@@ -321,7 +321,7 @@ def test_a_link_says_what_the_query_says() -> None:
 
 def test_of_ten_thousand_servers_the_worst_are_shown_and_the_rest_counted() -> None:
     shown = view(made.large_account(10_000))
-    assert len(shown.servers.rows) == MOST_ROWS == 500
+    assert len(shown.servers.rows) == MAX_ROWS == 500
     assert [row.tone for row in shown.servers.rows[:101]] == ["bad"] * 100 + ["good"]
     assert (shown.servers.total, shown.servers.left_out) == (10_000, 9_500)
     assert (shown.portals.total, shown.portals.left_out) == (200, 0)
@@ -342,7 +342,7 @@ def test_accounts_and_the_choices_of_the_filter_are_bounded() -> None:
 # --- what somebody should know first -----------------------------------------------------------
 
 FAILURE = ListingError(Reason.RATE_LIMITED, "the API answered HTTP 429")
-FRESH = Observed("c" * 32, "Fresh")
+FRESH = AccountState("c" * 32, "Fresh")
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ FRESH = Observed("c" * 32, "Fresh")
     ],
     ids=["fresh", "good", "trouble", "failing", "never", "empty", "quiet"],
 )  # fmt: skip
-def test_the_summary_says_the_worst_first(observed: list[Observed], lines: list[str]) -> None:
+def test_the_summary_says_the_worst_first(observed: list[AccountState], lines: list[str]) -> None:
     assert [f"{line.tone}: {line.text}" for line in view(*observed).summary] == lines
 
 

@@ -19,7 +19,7 @@ import pytest
 from exporter.errors import SettingsError
 from exporter.settings import ListenAddress
 from exporter.simulator.server import Simulator
-from exporter.web.sockets import bind, listen
+from exporter.web.listen import bind, listen
 from exporter.web.systemd import Notifier
 from processes import ROOT, Child, bare_environment, eventually, get
 from realparts import require

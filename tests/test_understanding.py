@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.cloudflare.decoding import decode_portals, decode_servers
-from exporter.inventory import build
+from exporter.cloudflare.decode import decode_portals, decode_servers
+from exporter.cloudflare.merge import build
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -502,7 +502,7 @@ EXPOSURES: dict[str, tuple[Any, bool | None, Any, Exposure | None]] = {
     ),
     "an orphan said twice": (ABC, False, [override("z"), override("z", False)], Exposure(3, 1)),
     "nothing offered": ([], True, [override("a", True)], Exposure(0, 1)),
-    "null catalogue": (None, False, [override("a", True)], None),
+    "null catalog": (None, False, [override("a", True)], None),
     "a tool without a name": ([{"foo": "bar"}], False, [], Exposure(1, 0)),
     "a hidden tool without a name": ([{"foo": "bar"}], True, [override("a", True)], Exposure(0, 1)),
 }

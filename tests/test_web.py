@@ -26,8 +26,8 @@ import pytest
 from exporter.errors import SettingsError
 from exporter.metrics.formats import Format
 from exporter.settings import ListenAddress
-from exporter.web.app import App
 from exporter.web.responses import PIECE
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
 from processes import Child, bare_environment, eventually
 from webserver import Outcome, Source
@@ -530,7 +530,7 @@ def test_a_reader_that_takes_nothing_is_hung_up_on(
     running = start(source, stall_timeout=0.5)
     with slow_reader(running) as connection:
         eventually(lambda: source.exposed, "an answer")
-        # The one thing to wait for is that nothing is read for three times the time-out.
+        # The one thing to wait for is that nothing is read for three times the timeout.
         select.select([], [], [], 1.5)
         assert len(eof_within(connection, 10)) < len(BIG) * 3
     assert running.ask("/-/healthy")[0] == 200
@@ -697,7 +697,7 @@ import asyncio, sys, threading
 from concurrent.futures import Future
 from exporter.logs import configure
 from exporter.settings import ListenAddress
-from exporter.web.app import App
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
 
 listing = Future()

@@ -33,9 +33,9 @@ from hypothesis import settings as tried_with
 from hypothesis import strategies as st
 
 from exporter.errors import SettingsError
-from exporter.web.watched import SETTLED
-from exporter.web.webconfig import WebConfigFile
-from exporter.web.webschema import HttpSection, RateSection, TlsSection, WebFile
+from exporter.web.watched_files import SETTLED
+from exporter.web.web_config import WebConfigFile
+from exporter.web.web_config_schema import HttpSection, RateSection, TlsSection, WebFile
 from processes import ROOT, RunningExporter, eventually, get
 from realparts import require
 from webserver import Source, site, trusting, write_chain
@@ -723,7 +723,7 @@ def test_a_certificate_that_cannot_be_read_lets_nobody_in_and_holds_no_connectio
                     handshake(served.port, client_named(name, GOOD))  # TLS 1.3: done on this side
                 )
                 with suppress(OSError):
-                    assert connection.recv(1) == b""  # well before any time-out
+                    assert connection.recv(1) == b""  # well before any timeout
         assert served.ask(context=trusting(AUTHORITY, CLIENT))[0] == 200
     assert [one.levelno for one in caplog.records] == [logging.DEBUG] * 3
     assert "certificate that cannot be read" in str(vars(caplog.records[0]))

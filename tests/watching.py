@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.accounts import Accounts, Scrapes
+from exporter.accounts import Accounts, ScrapeResult
 from exporter.metrics.formats import Format
 from exporter.redaction import KnownSecrets
 from exporter.settings import Settings, load
@@ -74,9 +74,11 @@ def request_threads() -> list[str]:
 class Scraped(Protocol):
     """What can be scraped: `Accounts`, or what stands in for their API."""
 
-    async def scrape(self, announced: float | None, name: str | None = None) -> Scrapes: ...
+    async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult: ...
 
-    def expose(self, scrapes: Scrapes, form: Format, names: frozenset[str]) -> Iterable[bytes]: ...
+    def expose(
+        self, scrapes: ScrapeResult, form: Format, names: frozenset[str]
+    ) -> Iterable[bytes]: ...
 
     def stop(self, grace: float) -> None: ...
 
@@ -88,7 +90,7 @@ def stop(source: Scraped, grace: float) -> None:
 
 def begin(
     accounts: Scraped, timeout: float | None = None, name: str | None = None
-) -> Future[Scrapes]:
+) -> Future[ScrapeResult]:
     """A scrape that is under way."""
     return submit(accounts.scrape(timeout, name))
 
@@ -98,7 +100,7 @@ def scrape(accounts: Scraped, timeout: float | None = None) -> str:
     return exposed(accounts, begin(accounts, timeout))
 
 
-def exposed(accounts: Scraped, future: Future[Scrapes]) -> str:
+def exposed(accounts: Scraped, future: Future[ScrapeResult]) -> str:
     return b"".join(accounts.expose(future.result(30), Format.TEXT, frozenset())).decode()
 
 

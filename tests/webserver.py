@@ -16,12 +16,12 @@ from typing import Any
 import trustme
 
 from exporter.metrics.formats import Format
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.settings import ListenAddress
-from exporter.web.app import App
-from exporter.web.guard import OPEN
+from exporter.web.access import OPEN
+from exporter.web.routes import App
 from exporter.web.server import Server, bind
-from exporter.web.webconfig import WebConfigFile
+from exporter.web.web_config import WebConfigFile
 from watching import submit
 
 
@@ -46,7 +46,7 @@ class Source:
         self.begun: list[tuple[float | None, str | None]] = []
         self.next: Callable[[], Future[Any]] = lambda: done(self.body)
 
-    def observed(self) -> tuple[Observed, ...]:
+    def observed(self) -> tuple[AccountState, ...]:
         return ()
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Outcome:
@@ -63,7 +63,7 @@ def done(scrape: bytes) -> Future[bytes]:
     return future
 
 
-class Site:
+class PublicAddress:
     """A server that runs in a thread; ``port`` is where."""
 
     def __init__(self, server: Server) -> None:
@@ -107,7 +107,7 @@ def site(
     server: Any = None,
     send_buffer: int = 0,
     **options: Any,
-) -> Iterator[Site]:
+) -> Iterator[PublicAddress]:
     """Serve it; ``server`` are options of the server, the rest those of the application.
 
     ``send_buffer`` are the bytes that the kernel takes for a reader, many on loopback.
@@ -126,7 +126,7 @@ def site(
     )
     ended = submit(running.serve())
     try:
-        yield Site(running)
+        yield PublicAddress(running)
     finally:
         running.stop()
         ended.result(15)

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from exporter.cloudflare.answers import failure
+from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.backoff import Backoff
 from exporter.cloudflare.credentials import HeaderAuth, Headers
-from exporter.cloudflare.decoding import NotSuccessful, Page, decode_portals, decode_servers
+from exporter.cloudflare.decode import NotSuccessfulError, Page, decode_portals, decode_servers
 from exporter.cloudflare.fetch import Answer, Fetcher, Observer, Route
 from exporter.cloudflare.paging import list_all
-from exporter.cloudflare.pause import Pause
-from exporter.cloudflare.quota import Quotas
-from exporter.cloudflare.texts import Strike
+from exporter.cloudflare.rate_limit import RequestQuotas
+from exporter.cloudflare.texts import Redact
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason, SettingsError
 from exporter.threads import in_thread
@@ -31,7 +31,7 @@ DECODERS = {
 }
 
 RETRY_DELAYS = (0.25, 0.75)
-"""Seconds before each further try of a request that failed in passing."""
+"""Seconds before each retry of a request that failed with a transient error."""
 
 HTTP_OK = 200
 
@@ -40,11 +40,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Where and how to list one account.
 
     Attributes:
-        base_url: of the API, ``/client/v4`` included, without a slash at the end.
+        base_url: of the API, including ``/client/v4``, without a trailing slash.
         account_id: of the account.
         per_page: items a page.
-        parallel_pages: pages after the first that are asked for together.
-        max_bytes: the largest body that is taken, after decompression.
+        parallel_pages: pages after the first that are requested in parallel.
+        max_bytes: maximum body size after decompression, in bytes.
         route: of the connections.
     """
 
@@ -60,11 +60,11 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.base_url}/accounts/{self.account_id}/access/ai-controls/mcp/{what}"
 
 
-class Kept:
-    """Fetchers that wait for their client's next request, the latest ones of all clients.
+class IdleConnections:
+    """Fetchers with an idle connection, the most recently used ones of all clients.
 
     Args:
-        most: how many; each has an open connection.
+        most: how many to keep; each has an open connection.
     """
 
     def __init__(self, most: int) -> None:
@@ -75,7 +75,7 @@ class Kept:
         return len(self._fetchers)
 
     def add(self, fetcher: Fetcher) -> None:
-        """Keep it; the one that has waited longest may be closed for it."""
+        """Add it; closes the one that has been idle longest if there are too many."""
         self._fetchers[fetcher] = None
         if len(self._fetchers) > self._most:
             oldest = next(iter(self._fetchers))
@@ -83,24 +83,24 @@ class Kept:
             oldest.close()
 
     def take(self, fetcher: Fetcher) -> None:
-        """It is in use, or closed."""
+        """Remove it: it is in use, or closed."""
         self._fetchers.pop(fetcher, None)
 
 
 class Shared(NamedTuple):
-    """What all clients of a program share.
+    """Resources shared by all clients of a process.
 
     Attributes:
-        slots: requests that may be under way.
-        strike: takes secrets out of a text.
+        slots: limits concurrent requests.
+        redact: removes secrets from a text.
         quotas: of the users.
-        kept: connections that wait.
+        idle: idle connections.
     """
 
     slots: asyncio.Semaphore
-    strike: Strike
-    quotas: Quotas
-    kept: Kept
+    redact: Redact
+    quotas: RequestQuotas
+    idle: IdleConnections
 
 
 class Client:
@@ -108,8 +108,8 @@ class Client:
 
     Args:
         endpoint: where and how.
-        headers: with the credentials, asked for once a listing.
-        pause: outlives a client whose configuration is replaced.
+        headers: with the credentials, requested once per listing.
+        backoff: survives the replacement of a client at a reload.
         observer: receives each request.
         shared: with the other clients.
     """
@@ -118,15 +118,15 @@ class Client:
         self,
         endpoint: Endpoint,
         headers: Headers,
-        pause: Pause,
+        backoff: Backoff,
         observer: Observer,
         shared: Shared,
     ) -> None:
         self._endpoint = endpoint
         self._headers = headers
-        self._pause = pause
+        self._backoff = backoff
         self._observer = observer
-        self._slots, self._strike, self._quotas, self._kept = shared
+        self._slots, self._redact, self._quotas, self._shared_idle = shared
         self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
@@ -135,10 +135,10 @@ class Client:
         """All pages of ``portals`` or ``servers``.
 
         Raises:
-            ListingError: the listing is not whole; the reason says why.
+            ListingError: the listing is incomplete; the reason says why.
         """
         auth = self._auth = await self._credentials()
-        self._pause.check(auth)
+        self._backoff.check(auth)
 
         async def fetch(numbers: Sequence[int]) -> list[Page]:
             return await _all_or_first_failure(
@@ -148,7 +148,7 @@ class Client:
         try:
             pages = await list_all(fetch, self._endpoint.per_page, self._endpoint.parallel_pages)
         except ListingError as problem:
-            self._pause.note(problem, auth)
+            self._backoff.note(problem, auth)
             raise
         finally:
             for fetcher in self._idle:
@@ -157,26 +157,26 @@ class Client:
 
     @property
     def quota_is_short(self) -> bool:
-        """Whether another listing now would be sooner than the API's quota allows for long."""
+        """Whether listing now would exceed the long-term rate that the API's quota allows."""
         return self._quotas.is_short(self._auth)
 
     def close(self) -> None:
-        """Close the kept connections; those in use follow when their request has ended."""
+        """Close idle connections; those in use are closed when their request ends."""
         self._closed = True
         while self._idle:
             fetcher = self._idle.pop()
-            self._kept.take(fetcher)
+            self._shared_idle.take(fetcher)
             fetcher.close()
 
     async def _credentials(self) -> HeaderAuth:
         try:
             return HeaderAuth(await self._headers())
-        except SettingsError as problem:  # says which file, and nothing of what it holds
+        except SettingsError as problem:  # names the file, and nothing of its contents
             hint = "fix the file; it is read again at the next scrape"
             raise ListingError(Reason.AUTH, str(problem), hint=hint) from None
 
     async def _fetch(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
-        """One page, tried again where it failed in passing and there is time."""
+        """One page, retried after a transient failure if there is time."""
         for delay in RETRY_DELAYS:
             try:
                 return await self._try(what, number, deadline, auth)
@@ -190,7 +190,7 @@ class Client:
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         async with self._slots:
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
-            self._kept.take(fetcher)
+            self._shared_idle.take(fetcher)
             fetcher.begin()
             try:
                 return await in_thread(
@@ -201,18 +201,18 @@ class Client:
             finally:
                 if fetcher.reusable and not self._closed:
                     self._idle.append(fetcher)
-                    self._kept.add(fetcher)
+                    self._shared_idle.add(fetcher)
                 else:
                     fetcher.close()
 
     def _new_fetcher(self) -> Fetcher:
         endpoint = self._endpoint
-        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._strike)
+        return Fetcher(endpoint.max_bytes, self._observer, endpoint.route, self._redact)
 
     def _page(
         self, fetcher: Fetcher, what: str, number: int, deadline: Deadline, auth: HeaderAuth
     ) -> Page:
-        """Asks for a page and decodes it; blocks, so it is for a thread."""
+        """Requests a page and decodes it; blocking, so it runs in a thread."""
         params = {"page": number, "per_page": self._endpoint.per_page}
         answer = fetcher.get(self._endpoint.url(what), params, deadline, auth)
         self._quotas.note(auth, answer.headers)
@@ -220,15 +220,15 @@ class Client:
             raise self._failure(answer)
         try:
             return DECODERS[what](answer.body, limit=self._endpoint.max_bytes, check=deadline.check)
-        except NotSuccessful:
+        except NotSuccessfulError:
             raise self._failure(answer) from None
 
     def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, self._strike)
+        return failure(answer.status, answer.headers, answer.body, self._redact)
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:
-    """The results of all calls in their order; where one fails, the others are cancelled."""
+    """The results of all calls in order; if one fails, the others are cancelled."""
     if len(calls) == 1:
         return [await calls[0]()]
     tasks = [asyncio.ensure_future(call()) for call in calls]

@@ -1,4 +1,4 @@
-"""How credentials travel: as headers of each request, and nowhere else."""
+"""Credentials as request headers, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from requests.auth import AuthBase
 
 ReadSecret = Callable[[], Awaitable[str]]
 Headers = Callable[[], Awaitable[Mapping[str, str]]]
-"""The headers with the credentials of now; `SettingsError` where they cannot be read."""
+"""The headers with the current credentials; `SettingsError` if they cannot be read."""
 
 
 def token_headers(token: ReadSecret) -> Headers:
@@ -31,7 +31,7 @@ def key_headers(email: str, key: ReadSecret) -> Headers:
 
 
 class HeaderAuth(AuthBase):
-    """Puts headers on each request of a listing: all its pages have the same credentials."""
+    """Adds headers to each request of a listing, so that all pages use the same credentials."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = dict(headers)

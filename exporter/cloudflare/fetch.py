@@ -1,4 +1,4 @@
-"""One GET: bounded in time and in bytes, its failure told without a word of the credentials."""
+"""One GET request, bounded in time and bytes; its errors never contain credentials."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from exporter import __version__
-from exporter.cloudflare.bounds import whole
-from exporter.cloudflare.connect import InFlight, InterruptibleAdapter
-from exporter.cloudflare.texts import Strike, presentable
+from exporter.cloudflare.bounds import as_integer
+from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
+from exporter.cloudflare.texts import Redact, safe_text
 from exporter.deadline import Deadline, timed_out
 from exporter.errors import ListingError, Reason
 from exporter.logs import event
@@ -35,20 +35,20 @@ LOG = logging.getLogger(__name__)
 
 USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
 PIECE = 1 << 16
-"""Bytes asked of the socket, or of the decompressor, at a time: as much as a processor's cache
-holds, and as little as the allocator uses again without asking the system for it."""
+"""Bytes read from the socket or the decompressor at a time: small enough for the CPU cache and for
+the allocator to reuse without a system call."""
 
-MOST_MEMBERS = 64
-"""Of one gzip body. The format allows any number, at 20 bytes each; servers send one."""
+MAX_MEMBERS = 64
+"""Maximum members of a gzip body. The format allows any number; servers send one."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer, whole.
+    """A complete response.
 
     Attributes:
         status: the HTTP status.
         headers: with case-insensitive names.
-        body: after decompression; only until the next request of the same fetcher.
+        body: after decompression; valid until the next request of the same fetcher.
     """
 
     status: int
@@ -57,7 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Observer(Protocol):
-    """Receives each request: for the metrics about the API."""
+    """Receives the result of each request, for the metrics about the API."""
 
     def request_done(
         self, code: str, seconds: float, size: int, headers: Mapping[str, str]
@@ -65,18 +65,18 @@ class Observer(Protocol):
         """A request ended.
 
         Args:
-            code: the HTTP status, or ``error`` where no answer came.
+            code: the HTTP status, or ``error`` if there was no response.
             seconds: from sending to the end of the body.
             size: bytes of the body after decompression.
-            headers: of the answer; empty where none came.
+            headers: of the response; empty if there was none.
         """
 
 
 class Route(msgspec.Struct, frozen=True):
-    """How connections reach the API.
+    """Proxy and certificate authorities for connections to the API.
 
     Attributes:
-        proxy_url: of an HTTP proxy; empty for none.
+        proxy_url: of an HTTP proxy; empty for a direct connection.
         ca_file: certificate authorities, or a directory of them; empty for those of `requests`.
     """
 
@@ -85,19 +85,19 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Fetcher:
-    """Sends requests one after the other over a kept connection; for one thread at a time.
+    """Sends requests one after another over a persistent connection; used by one thread at a time.
 
     Args:
-        max_bytes: the largest body that is taken, after decompression.
+        max_bytes: maximum body size after decompression, in bytes.
         observer: receives each request.
         route: of its connections.
-        strike: takes secrets out of a text.
+        redact: removes secrets from a text.
     """
 
-    def __init__(self, max_bytes: int, observer: Observer, route: Route, strike: Strike) -> None:
+    def __init__(self, max_bytes: int, observer: Observer, route: Route, redact: Redact) -> None:
         self._max_bytes = max_bytes
         self._observer = observer
-        self._strike = strike
+        self._redact = redact
         self._in_flight = InFlight()
         self._session = _Session(route)
         adapter = InterruptibleAdapter(self._in_flight)
@@ -108,39 +108,39 @@ class Fetcher:
 
     @property
     def reusable(self) -> bool:
-        """Whether the last request came to its end, so that the connection can be used again."""
+        """Whether the last request completed, so that the connection can be reused."""
         return self._is_whole and not self._in_flight.interrupted
 
     def begin(self) -> None:
-        """A request is about to be made, by whichever thread."""
+        """Called before a request, from any thread."""
         self._is_whole = False
 
     def interrupt(self) -> None:
-        """End the request under way, from another thread; the fetcher is of no use afterwards."""
+        """End the request in flight, from another thread; the fetcher cannot be used afterwards."""
         self._in_flight.interrupt()
 
     def rest(self) -> None:
-        """Keep the connection, and no memory for answers."""
+        """Keep the connection and free the memory of the body."""
         self._body = bytearray()
 
     def close(self) -> None:
-        """Close the kept connection."""
+        """Close the idle connection."""
         self._session.close()
 
     def get(
         self, url: str, params: Mapping[str, str | int], deadline: Deadline, auth: AuthBase
     ) -> Answer:
-        """The answer to one GET, whatever its status; ``auth`` puts the credentials on it.
+        """The response to one GET, whatever its status; ``auth`` adds the credentials.
 
         Raises:
-            ListingError: no whole answer came; the reason says why.
+            ListingError: there was no complete response; the reason says why.
         """
         seen = _Seen()
         try:
             answer = self._get(url, params, deadline, auth, seen)
         except ListingError:
             raise
-        except Exception as problem:  # whatever a library raises, its account has failed
+        except Exception as problem:  # whatever a library raises, the account has failed
             raise _failure(problem, deadline) from problem
         finally:
             self._in_flight.clear()
@@ -166,7 +166,7 @@ class Fetcher:
         auth: AuthBase,
         seen: _Seen,
     ) -> Answer:
-        deadline.check()  # requests would call a timeout of 0 a mistake of its caller
+        deadline.check()  # requests rejects a timeout of 0
         with self._session.get(
             url,
             params=params,
@@ -180,7 +180,7 @@ class Fetcher:
             return Answer(response.status_code, response.headers, self._body)
 
     def _read_body(self, response: requests.Response, deadline: Deadline, seen: _Seen) -> None:
-        """Read it over the one before: fresh memory for each page costs more than its decoding."""
+        """Read the body into the memory of the previous one: new memory is slower than decoding."""
         body = self._body
         for piece in self._pieces(response, deadline):
             start, seen.size = seen.size, seen.size + len(piece)
@@ -191,19 +191,19 @@ class Fetcher:
         del body[seen.size :]
 
     def _pieces(self, response: requests.Response, deadline: Deadline) -> Iterator[bytes]:
-        """The decompressed body in pieces of bounded size."""
+        """The decompressed body in chunks of bounded size."""
         encoding = response.headers.get("Content-Encoding", "").strip()
         raw = _raw_pieces(response, deadline)
         if encoding.lower() in {"", "identity"}:
             return raw
         if encoding.lower() in {"gzip", "x-gzip"}:
             return _decompressed(raw, deadline)
-        shown = presentable(encoding, self._strike, 60)
+        shown = safe_text(encoding, self._redact, 60)
         raise _invalid(f"it is compressed as '{shown}', which was not asked for")
 
 
 class _Session(requests.Session):
-    """A session that follows nothing, keeps nothing and asks the environment for nothing."""
+    """A session without redirects, cookies or settings from the environment."""
 
     def __init__(self, route: Route) -> None:
         super().__init__()
@@ -212,21 +212,21 @@ class _Session(requests.Session):
         if route.proxy_url:
             self.proxies = {"http": route.proxy_url, "https": route.proxy_url}
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        # What the decompressor can bound in memory; nothing else is asked for.
+        # The only encoding whose decompression can be bounded in memory.
         self.headers.update(
             {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
         )
 
     def get_redirect_target(self, _resp: requests.Response) -> None:
-        """None: `requests` parses where a redirect leads, and reads its body, even if told not to.
+        """None: `requests` parses the target and reads the body even with redirects disabled.
 
-        It follows an address with a malformed host or encoding into an exception of any kind.
+        A malformed host or encoding in the target can raise any kind of exception.
         """
         return
 
 
 class _Seen:
-    """What became of a request, for the observer, also when it fails half-way."""
+    """The result of a request for the observer, including a request that fails midway."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -255,12 +255,12 @@ def _raw_pieces(response: requests.Response, deadline: Deadline) -> Iterator[byt
 
 
 def _bytes(number: int) -> str:
-    """A header may promise a number of thousands of digits."""
-    return "many bytes" if whole(number) is None else f"{number} bytes"
+    """A header may hold a number with thousands of digits."""
+    return "many bytes" if as_integer(number) is None else f"{number} bytes"
 
 
 def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes]:
-    """Gunzips without ever holding more than a piece: a bomb is noticed, not built."""
+    """Decompresses gzip in bounded chunks: a gzip bomb is detected before it is expanded."""
     members = 0
     decoder = None
     for piece in pieces:
@@ -269,7 +269,7 @@ def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes
             if decoder is None or decoder.eof:
                 members += 1
                 decoder = zlib.decompressobj(wbits=31)
-            if members > MOST_MEMBERS:
+            if members > MAX_MEMBERS:
                 raise _invalid("its gzip has too many members")
             deadline.check()
             try:
@@ -302,7 +302,7 @@ def _invalid(problem: str) -> ListingError:
 
 
 def _failure(problem: Exception, deadline: Deadline) -> ListingError:
-    """The account's failure that an exception of a library means."""
+    """Converts a library's exception to the account's failure."""
     errors = tuple(_chain(problem))
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return timed_out()
@@ -331,7 +331,7 @@ def _connection(cause: str, hint: str | None) -> ListingError:
 
 
 def _named(error: BaseException) -> tuple[str, str | None] | None:
-    """What failed, in words that hold no URL and no header, and what to do about it."""
+    """A description without URLs or headers, and a hint."""
     found: tuple[str, str | None]
     match error:
         case ssl.SSLCertVerificationError():
@@ -354,7 +354,7 @@ def _named(error: BaseException) -> tuple[str, str | None] | None:
 
 
 def _no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
-    """Whether the limit of open files is behind it: name lookups fail of it in other words."""
+    """Whether the limit of open files is the cause: name lookups report it as other errors."""
     if any(
         isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in errors
     ):
@@ -369,7 +369,7 @@ def _no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
 
 
 def _chain(problem: BaseException) -> Iterator[BaseException]:
-    """The error and all that it wraps: as cause, as context, or among its arguments."""
+    """The error and everything it wraps: cause, context and arguments."""
     seen: list[BaseException] = []
     waiting = [problem]
     while waiting:

@@ -1,37 +1,37 @@
-"""Texts of an answer for people: error messages, header values."""
+"""Makes texts from responses safe to show: error messages, header values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from exporter.cloudflare.bounds import cut
+from exporter.cloudflare.bounds import truncate
 
-Strike = Callable[[str], str]
-"""Takes secrets out of a text: `exporter.redaction.KnownSecrets.strike`."""
+Redact = Callable[[str], str]
+"""Takes secrets out of a text: `exporter.redaction.KnownSecrets.redact`."""
 
-MOST_STRUCK = 16 * 1024
-"""Characters of a text that are looked at: many times what is shown of one."""
+MAX_STRUCK = 16 * 1024
+"""Maximum characters of a text that are read: many times what is shown."""
 
 PICTURES = 0x2400
-"""Where Unicode has a picture of each control character below space."""
+"""Start of Unicode's pictures of the control characters."""
 
 
-def presentable(text: str, strike: Strike, most: int) -> str:
-    """What is shown of a text that came from upstream, in a log line or on a page.
+def safe_text(text: str, redact: Redact, most: int) -> str:
+    """A text from upstream as it is shown in a log line or on a page.
 
-    Struck first, since a secret that is cut or changed is harder to tell. Then without what a
-    terminal, a browser or a reader of lines acts on: control characters become their pictures;
-    marks of direction, characters without a width, odd spaces and lone surrogates the replacement
-    character. Then cut.
+    Secrets are removed first, since a truncated or changed one is harder to recognize. Then
+    characters that a terminal, a browser or a line reader interprets are replaced: control
+    characters by their Unicode pictures; bidirectional marks, zero-width characters, unusual spaces
+    and lone surrogates by the replacement character. Truncation is last.
 
     Args:
         text: as it came.
-        strike: takes the secrets out.
-        most: characters of the result.
+        redact: removes the secrets.
+        most: maximum characters of the result.
     """
-    struck = strike(text[:MOST_STRUCK])
+    struck = redact(text[:MAX_STRUCK])
     shown = struck if struck.isprintable() else "".join(map(_printable, struck))
-    return cut(shown, most)
+    return truncate(shown, most)
 
 
 def _printable(character: str) -> str:

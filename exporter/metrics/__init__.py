@@ -1,1 +1,1 @@
-"""From values to the text that Prometheus reads."""
+"""Metrics: declarations, samples, exposition formats."""

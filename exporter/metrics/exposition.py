@@ -1,7 +1,7 @@
-"""Families as an exposition: what prometheus_client writes for them, byte for byte, and faster.
+"""Renders families as prometheus_client does, byte for byte, but faster.
 
-The samples of accounts come as text (see `exporter.metrics.rows`). What prometheus_client holds
-itself (counters, histograms, the process) comes as its own objects and is written here too.
+The samples of accounts are text already (see `exporter.metrics.samples`). prometheus_client's own
+metrics (counters, histograms, the process) are objects and are rendered here too.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.registry import Collector
 
-from exporter.metrics.catalogue import Metric
+from exporter.metrics.catalog import Metric
 from exporter.metrics.formats import Format
-from exporter.metrics.rows import Family, label, line
+from exporter.metrics.samples import Family, label, line
 
 
 def render(
     families: Iterable[Family], rest: Iterable[ClientMetric], form: Format
 ) -> Iterator[bytes]:
-    """One exposition, a family at a time: the text of a large account is never held whole.
+    """One exposition, in one chunk per family: the text of a large account is never held whole.
 
     Args:
-        families: what the listings gave.
-        rest: counters, gauges and histograms of prometheus_client, which follow the families.
+        families: from the listings.
+        rest: metrics of prometheus_client, which follow the families.
         form: text format 0.0.4 or OpenMetrics 1.0.0.
     """
     for family in families:
@@ -34,7 +34,7 @@ def render(
 
 
 def _head(metric: Metric, form: Format) -> str:
-    # An empty HELP or one with a line end would need escapes; the catalogue has none.
+    # An empty HELP or one with a line feed would need escapes; the catalog has none.
     head = f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
     if form is Format.OPENMETRICS and metric.unit:
         head += f"# UNIT {metric.name} {metric.unit}\n"
@@ -54,11 +54,11 @@ def _client_lines(metric: ClientMetric, form: Format) -> str:
 
 
 def merged(registries: Iterable[Collector], names: frozenset[str]) -> Iterator[ClientMetric]:
-    """The metrics of several registries, each once, without the times of creation.
+    """The metrics of several registries, merged by name, without creation times.
 
     Args:
-        registries: each gives metrics; those of one name become one.
-        names: of metrics or of samples that are wanted; empty for all.
+        registries: registries; metrics of the same name are merged.
+        names: of metrics or samples to include; empty for all.
     """
     found: dict[str, ClientMetric] = {}
     for registry in registries:

@@ -1,4 +1,4 @@
-"""From scrapes to metric families: which objects have which samples. Pure; reads no clock."""
+"""Converts listing results to metric families. Pure; reads no clock."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from exporter.metrics import catalogue as c
-from exporter.metrics.rows import (
+from exporter.metrics import catalog as c
+from exporter.metrics.samples import (
     Family,
-    Labelled,
+    LabeledObject,
     Row,
     label,
-    labelled,
+    labeled,
     listed,
     plain,
     split,
@@ -28,23 +28,23 @@ from exporter.model import (
     PortalServers,
     Server,
 )
-from exporter.scrape import Scrape
+from exporter.scrape_result import ListingResult
 
 
 class _Objects(msgspec.Struct, frozen=True):
-    """All objects of all accounts that could be listed."""
+    """All objects of all accounts that were listed."""
 
-    portals: list[Labelled[PortalServers]]
-    servers: list[Labelled[AccountServer]]
-    attachments: list[Labelled[Attachment]]
+    portals: list[LabeledObject[PortalServers]]
+    servers: list[LabeledObject[AccountServer]]
+    attachments: list[LabeledObject[Attachment]]
 
 
-def families(scrapes: Sequence[Scrape], now: float) -> Iterator[Family]:
-    """The families of all accounts, in the order of the catalogue.
+def families(scrapes: Sequence[ListingResult], now: float) -> Iterator[Family]:
+    """The families of all accounts, in the order of the catalog.
 
     Args:
-        scrapes: one for each account.
-        now: Unix time, from which staleness counts.
+        scrapes: one per account.
+        now: Unix time for staleness.
     """
     objects = _objects(scrapes)
     yield from _account_families(scrapes)
@@ -53,7 +53,7 @@ def families(scrapes: Sequence[Scrape], now: float) -> Iterator[Family]:
     yield from _attachment_families(objects.attachments)
 
 
-def _objects(scrapes: Sequence[Scrape]) -> _Objects:
+def _objects(scrapes: Sequence[ListingResult]) -> _Objects:
     found = _Objects([], [], [])
     for scrape in scrapes:
         if scrape.inventory is None:
@@ -61,23 +61,23 @@ def _objects(scrapes: Sequence[Scrape]) -> _Objects:
         account = label("account_id", scrape.account_id)
         for portal in scrape.inventory.portals:
             found.portals.append(
-                labelled(account, label("portal_id", portal.portal.id), portal),
+                labeled(account, label("portal_id", portal.portal.id), portal),
             )
         for server in scrape.inventory.servers:
             found.servers.append(
-                labelled(account, label("server_id", server.server.id), server),
+                labeled(account, label("server_id", server.server.id), server),
             )
         for item in scrape.inventory.attachments:
             own = f"{label('portal_id', item.portal_id)},{label('server_id', item.server_id)}"
-            found.attachments.append(labelled(account, own, item))
+            found.attachments.append(labeled(account, own, item))
     return found
 
 
 # --- the families ------------------------------------------------------------------------------
 
 
-def _account_families(scrapes: Sequence[Scrape]) -> Iterator[Family]:
-    accounts = [Labelled("", "", label("account_id", s.account_id), s) for s in scrapes]
+def _account_families(scrapes: Sequence[ListingResult]) -> Iterator[Family]:
+    accounts = [LabeledObject("", "", label("account_id", s.account_id), s) for s in scrapes]
     whole = [(a, a.value.inventory) for a in accounts if a.value.inventory is not None]
     yield plain(c.UP, accounts, lambda s: float(s.inventory is not None))
     yield listed(
@@ -106,7 +106,7 @@ def _account_families(scrapes: Sequence[Scrape]) -> Iterator[Family]:
     yield plain(c.API_RATELIMIT_REMAINING, accounts, lambda s: s.ratelimit_remaining)
 
 
-def _portal_families(portals: list[Labelled[PortalServers]], now: float) -> Iterator[Family]:
+def _portal_families(portals: list[LabeledObject[PortalServers]], now: float) -> Iterator[Family]:
     yield listed(
         c.PORTAL_INFO,
         [
@@ -144,7 +144,7 @@ def _worst_staleness(servers: Iterable[Server], now: float) -> float | None:
     return max((seconds for seconds in known if seconds is not None), default=None)
 
 
-def _server_families(servers: list[Labelled[AccountServer]], now: float) -> Iterator[Family]:
+def _server_families(servers: list[LabeledObject[AccountServer]], now: float) -> Iterator[Family]:
     yield listed(
         c.SERVER_INFO,
         [
@@ -185,7 +185,7 @@ def _server_families(servers: list[Labelled[AccountServer]], now: float) -> Iter
     yield plain(c.SERVER_MODIFIED, servers, lambda s: s.server.modified)
 
 
-def _error_rows(servers: Iterable[Labelled[AccountServer]]) -> Iterator[Row]:
+def _error_rows(servers: Iterable[LabeledObject[AccountServer]]) -> Iterator[Row]:
     for item in servers:
         kind = item.value.server.error_class
         if kind is not None:
@@ -196,7 +196,7 @@ def _error_rows(servers: Iterable[Labelled[AccountServer]]) -> Iterator[Row]:
             yield labels, 1
 
 
-def _attachment_families(attachments: list[Labelled[Attachment]]) -> Iterator[Family]:
+def _attachment_families(attachments: list[LabeledObject[Attachment]]) -> Iterator[Family]:
     yield plain(c.PORTAL_SERVER_INFO, attachments, lambda _: 1)
     yield plain(c.PORTAL_SERVER_DEFAULT_DISABLED, attachments, lambda a: a.default_disabled)
     yield plain(c.PORTAL_SERVER_ON_BEHALF, attachments, lambda a: a.on_behalf)

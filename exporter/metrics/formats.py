@@ -1,7 +1,6 @@
-"""The two text formats of metrics, and which of them a client wants.
+"""The two exposition formats and their content negotiation.
 
-The choice follows RFC 9110, section 12.5, and never raises: what cannot be read in a header counts
-as not said.
+Follows RFC 9110, section 12.5, and never raises: an invalid part of a header is ignored.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from typing import NamedTuple
 
 
 class Format(Enum):
-    """A text format; the value is its content type."""
+    """An exposition format; the value is its content type."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
     @property
     def content_type(self) -> str:
-        """As it stands in the header ``Content-Type``."""
+        """The value of the header ``Content-Type``."""
         return self.value
 
 
 # --- negotiation -------------------------------------------------------------------------------
 
-# Each alternative begins with another character, so neither can be matched in two ways.
+# The alternatives start with different characters, so matching is unambiguous and linear.
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 _PARAMETER = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 _WEIGHT = re.compile(r"0?\.[0-9]{1,9}|0\.?|1(?:\.0{0,9})?")
@@ -39,8 +38,8 @@ class _Offer(NamedTuple):
     version: str
 
 
-# The first wins where a client likes both alike: people who look with curl or a browser, and
-# tools that take anything, read it.
+# The first wins if a client accepts both equally: it is for people with curl or a browser, and
+# tools that accept anything can read it.
 _OFFERS = (
     _Offer(Format.TEXT, "text", "plain", "0.0.4"),
     _Offer(Format.OPENMETRICS, "application", "openmetrics-text", "1.0.0"),
@@ -54,7 +53,7 @@ class _Range(NamedTuple):
 
 
 def choose_format(accept: str) -> Format:
-    """The format that the header ``Accept`` likes best; text where it likes none or says nothing.
+    """The format that the header ``Accept`` prefers; text if it accepts none or is absent.
 
     A range that names another version than the one offered does not match; other parameters, such
     as ``escaping`` and ``charset``, do not matter, since names here need no escaping.
@@ -66,7 +65,7 @@ def choose_format(accept: str) -> Format:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the header ``Accept-Encoding`` takes gzip, and likes it no less than no coding."""
+    """Whether the header ``Accept-Encoding`` accepts gzip, with at least the weight of identity."""
     weights = {coding.value: coding.weight for coding in _ranges(accept_encoding)}
     anything = weights.get("*", 0.0)
     gzip = weights.get("gzip", weights.get("x-gzip", anything))
@@ -74,14 +73,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def _wish(offer: _Offer, ranges: tuple[_Range, ...]) -> tuple[float, int]:
-    """The weight that the most specific range gives the offer, and how specific that one is."""
+    """The weight of the offer by the most specific matching range, and that range's specificity."""
     matches = ((_specificity(offer, one), one.weight) for one in ranges)
     specificity, weight = max(matches, default=(0, 0.0))
     return (weight, specificity) if specificity else (0.0, 0)
 
 
 def _specificity(offer: _Offer, wanted: _Range) -> int:
-    """0 where the range does not match, else the more the more it says."""
+    """0 if the range does not match, else higher the more specific it is."""
     if wanted.value == "*/*":
         return 1
     if wanted.value == f"{offer.type}/*":

@@ -3,7 +3,7 @@
 from exporter.settings.effective import effective
 from exporter.settings.flags import ENVIRONMENT, FLAGS, Flag, Variable
 from exporter.settings.load import load
-from exporter.settings.secret import SecretReader
+from exporter.settings.secret_files import SecretReader
 from exporter.settings.values import (
     Account,
     Credentials,

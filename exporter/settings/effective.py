@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.settings.urls import hidden_user
 from exporter.settings.values import Account, Secret, Settings
 
-HIDDEN = "<hidden>"
+HIDDEN_VALUE = "<hidden>"
 
 
 def effective(settings: Settings) -> str:
@@ -21,7 +21,7 @@ def effective(settings: Settings) -> str:
 
 
 def _account(account: Account) -> dict[str, object]:
-    proxy = {"proxy_url": hidden_user(account.proxy_url, HIDDEN)} if account.proxy_url else {}
+    proxy = {"proxy_url": hidden_user(account.proxy_url, HIDDEN_VALUE)} if account.proxy_url else {}
     authorities = {"ca_file": account.ca_file} if account.ca_file else {}
     return {
         "name": account.name,
@@ -44,8 +44,8 @@ def _credentials(account: Account) -> dict[str, str]:
     if credentials.token is not None:
         return _secret("api_token", credentials.token)
     key = _secret("api_key", credentials.key or Secret())
-    return {"email": HIDDEN, **key}
+    return {"email": HIDDEN_VALUE, **key}
 
 
 def _secret(name: str, secret: Secret) -> dict[str, str]:
-    return {f"{name}_file": secret.file} if secret.file else {name: HIDDEN}
+    return {f"{name}_file": secret.file} if secret.file else {name: HIDDEN_VALUE}

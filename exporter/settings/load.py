@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
-from exporter.settings.accounts import ACCOUNT_VARIABLES, account_from
-from exporter.settings.faults import foreseen
+from exporter.settings.account_env import ACCOUNT_VARIABLES, account_from
 from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
-from exporter.settings.route import routed
+from exporter.settings.internal_errors import foreseen
+from exporter.settings.proxies import routed
 from exporter.settings.urls import base_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
 
@@ -71,7 +71,7 @@ def _accounts(
     if not file:
         account, notices = account_from(variables, defaults)
         return (account,), notices
-    from exporter.settings.file import accounts_from_file  # noqa: PLC0415 - YAML is for its users
+    from exporter.settings.config_file import accounts_from_file  # noqa: PLC0415 - YAML is for its users
 
     accounts, notices = accounts_from_file(file, defaults)
     unused = [name for name in ACCOUNT_VARIABLES if name in variables]
@@ -153,7 +153,7 @@ def _check_offset(accounts: Sequence[Account], values: Mapping[str, Any], given:
             name = given.origin("scrape_timeout_offset")
             whose = f" of account {account.name!a}" if values["config_file"] else ""
             raise SettingsError(
-                f"{name}: {offset:g} s is not below the scrape time-out of {account.timeout:g} s"
+                f"{name}: {offset:g} s is not below the scrape timeout of {account.timeout:g} s"
                 f"{whose}; lower it, or raise --scrape.timeout"
             )
 

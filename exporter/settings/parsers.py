@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TRUE = frozenset({"true", "1", "yes"})
 FALSE = frozenset({"false", "0", "no"})
-HIGHEST_PORT = 65535
+MAX_PORT = 65535
 LONGEST_UNIX_PATH = 107
 """Bytes: what the kernel's address of a socket has room for."""
 
@@ -132,8 +132,8 @@ def listen_address(text: str) -> ListenAddress:
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError(f"{shown(text)} has no port; use host:port, or :port for all interfaces")
-    if not _PORT.fullmatch(port) or int(port) > HIGHEST_PORT:
-        raise ValueError(f"{shown(port)} is not a port; use a number from 0 to {HIGHEST_PORT}")
+    if not _PORT.fullmatch(port) or int(port) > MAX_PORT:
+        raise ValueError(f"{shown(port)} is not a port; use a number from 0 to {MAX_PORT}")
     return ListenAddress(_host(host), int(port))
 
 

@@ -1,5 +1,4 @@
-"""The two list endpoints of the API on loopback, for the demo, the tests and the benchmarks.
+"""Simulates the API's two list endpoints on loopback, for the demo, tests and benchmarks.
 
-It stands alone: nothing here is imported by the exporter's own path from API to metrics, and
-nothing of that path is imported here.
+Independent of the exporter: neither imports the other, except for the demo.
 """

@@ -7,8 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from exporter.simulator.fleet import fleet
 from exporter.simulator.server import Simulator
+from exporter.simulator.uniform_account import uniform_account
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     uniform = options.portals is not None
     simulator = Simulator(
-        fleet(
+        uniform_account(
             portals=options.portals,
             servers=options.servers,
             tools=options.tools,
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A stand-in for the MCP portals API on 127.0.0.1, for trying things out.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
-    parser.add_argument("--seed", type=int, default=0, help="of the catalogues")
+    parser.add_argument("--seed", type=int, default=0, help="of the catalogs")
     parser.add_argument("--portals", type=int, help="a uniform account in place of the demo's")
     parser.add_argument("--servers", type=int, default=20, help="servers a portal of it")
     parser.add_argument("--tools", type=int, default=20, help="tools a server of it")

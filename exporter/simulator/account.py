@@ -1,6 +1,6 @@
-"""An account that lives through a scenario: what its two lists hold at a given moment.
+"""An account that follows a scenario: the contents of its lists at a given time.
 
-Pure: no I/O, and the time is a parameter. The same seed, start and moment give the same records.
+Pure: no I/O, and the time is a parameter. The same seed, start and time give the same records.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Protocol
 
-from exporter.simulator.catalogue import make_prompts, make_tools
-from exporter.simulator.records import (
+from exporter.simulator.api_records import (
     Record,
     attached_server,
-    garbled_server,
+    invalid_server,
     listed_server,
     portal_record,
     server_record,
 )
-from exporter.simulator.scenario import Catalogue, Scenario, ServerSpec
-from exporter.simulator.story import OutsideUse, PortalState, State, Story
+from exporter.simulator.replay import OutsideUse, PortalState, Replay, State
+from exporter.simulator.scenario import Catalog, Scenario, ServerSpec
+from exporter.simulator.tool_catalog import make_prompts, make_tools
 
 
 class Account(Protocol):
@@ -34,14 +34,14 @@ class Account(Protocol):
         """Equal revisions mean equal lists."""
 
     def outside_use(self, now: float) -> OutsideUse:
-        """What others have used up of the user's request quota by now."""
+        """How much of the user's request quota others have used."""
 
 
 class SimulatedAccount:
     """The account of a scenario that began at ``start`` (Unix seconds)."""
 
     def __init__(self, scenario: Scenario, start: float, seed: int = 0) -> None:
-        self._story = Story(scenario, start)
+        self._story = Replay(scenario, start)
         self._tools = {
             spec.id: make_tools(_most(scenario, spec, "tools"), spec.nouns, f"{seed}/{spec.id}")
             for spec in scenario.servers
@@ -69,7 +69,7 @@ class SimulatedAccount:
         return self._story.revision(now)
 
     def outside_use(self, now: float) -> OutsideUse:
-        """What others have used up of the user's request quota by now."""
+        """How much of the user's request quota others have used."""
         return self._story.outside_use(now)
 
     def _records(self, state: State) -> dict[str, Record]:
@@ -84,8 +84,8 @@ class SimulatedAccount:
             attached_server(records[key], specs[key], attachment)
             for key, attachment in portal.attachments.items()
         ]
-        if portal.garbled:
-            servers.append(garbled_server())
+        if portal.has_invalid_record:
+            servers.append(invalid_server())
         return portal_record(portal, servers, self._story.start)
 
 
@@ -94,6 +94,6 @@ def _id(record: Record) -> str:
 
 
 def _most(scenario: Scenario, spec: ServerSpec, kind: str) -> int:
-    """How many tools or prompts the server ever has."""
-    events = [e for e in scenario.events if isinstance(e, Catalogue) and e.server == spec.id]
+    """Maximum tools or prompts of the server over the scenario."""
+    events = [e for e in scenario.events if isinstance(e, Catalog) and e.server == spec.id]
     return max(getattr(source, kind) or 0 for source in (spec, *events))

@@ -1,7 +1,7 @@
 """The two list endpoints without a network: a request and a time in, a response out.
 
-No I/O and no clock of its own. It keeps the count of requests in the current rate-limit window,
-and encoded pages for as long as an account's lists stay the same.
+No I/O and no clock. Counts requests in the current rate limit window, and caches encoded pages
+while an account's lists stay the same.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ import re
 from collections.abc import Mapping
 
 from exporter.simulator.account import Account
-from exporter.simulator.pages import Asked, Pages, accepts_gzip
-from exporter.simulator.ratelimit import QUOTA, WINDOW, Limit
-from exporter.simulator.story import NO_OUTSIDE_USE, OutsideUse
-from exporter.simulator.wire import (
+from exporter.simulator.messages import (
     TOKEN_ALPHABET,
     TOKEN_LENGTH,
     Credentials,
@@ -21,6 +18,9 @@ from exporter.simulator.wire import (
     Request,
     Response,
 )
+from exporter.simulator.pages import Asked, Pages, accepts_gzip
+from exporter.simulator.rate_limit import QUOTA, WINDOW, Limit
+from exporter.simulator.replay import NO_OUTSIDE_USE, OutsideUse
 
 BASE_PATH = "/client/v4"
 DEFAULT_PER_PAGE = 20
@@ -33,11 +33,11 @@ _BLOCKED = b"<!DOCTYPE html><html><head><title>Access denied</title></head><body
 
 
 class Api:
-    """Answers for one user and the accounts that this user may see.
+    """The API for one user and that user's accounts.
 
     Args:
         accounts: by account id.
-        credentials: whom to let in.
+        credentials: valid credentials.
         quota: requests a window; ``None`` for no limit, and then no rate-limit headers.
         window: seconds; windows begin at multiples of it.
     """
@@ -69,7 +69,7 @@ class Api:
         return Response(response.status, response.body, {**limits, **response.headers})
 
     def _authenticate(self, headers: Mapping[str, str]) -> bool:
-        """Who asks; whether that user has the permission."""
+        """Check the credentials and the permission."""
         legacy = "x-auth-email" in headers or "x-auth-key" in headers
         if "authorization" in headers and legacy:
             raise _bad_headers(6102, "Use either a token or an e-mail and a key, not both")

@@ -10,14 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from exporter.simulator.wire import Request, Response
+from exporter.simulator.messages import Request, Response
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 60.0
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Keeps track of its connections, so that none outlives it."""
+    """Tracks its connections, to close them all at the end."""
 
     daemon_threads = True
     block_on_close = False
@@ -43,7 +43,7 @@ class HttpServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close_connections(self) -> None:
-        """Wakes every thread that waits for a client."""
+        """Closes all connections, which wakes their threads."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
@@ -53,11 +53,11 @@ class HttpServer(ThreadingHTTPServer):
                 continue  # the client was faster
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Silent: a client that goes away in the middle is what tests of clients do."""
+        """Silent: tests disconnect clients on purpose."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: requests in, what the simulator responds out."""
+    """One connection."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
         return "cloudflare"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Silent: what was asked is in `Simulator.requests`."""
+        """Silent: requests are in `Simulator.requests`."""
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
@@ -89,5 +89,5 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(response.body)
 
-    # The base class looks these names up; the API knows itself which methods it refuses.
+    # The base class looks these names up; the API itself rejects methods.
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815

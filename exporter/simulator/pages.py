@@ -1,4 +1,4 @@
-"""Encoded pages of the accounts' lists, kept for as long as the lists stay the same."""
+"""Encoded pages of the accounts' lists, cached while the lists stay the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 from exporter.simulator.account import Account
-from exporter.simulator.wire import envelope
+from exporter.simulator.messages import envelope
 
 _SEARCHED = {"portals": ("id", "name", "hostname"), "servers": ("id", "name")}
 _GZIP_LEVEL = 4
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 class Pages:
-    """Encoded pages of each account, kept while its revision stays the same."""
+    """Encoded pages of each account, cached by its revision."""
 
     def __init__(self) -> None:
         self._kept: dict[Account, tuple[Hashable, dict[Asked, bytes]]] = {}
@@ -36,7 +36,7 @@ class Pages:
         self._lock = threading.Lock()
 
     def body(self, account: Account, now: float, asked: Asked) -> bytes:
-        """The body of the asked page, compressed if asked for."""
+        """The body of the page, compressed if requested."""
         revision = account.revision(now)
         with self._lock:
             kept_revision, bodies = self._kept.get(account, (None, {}))
@@ -81,7 +81,7 @@ def _matches(record: Mapping[str, Any], asked: Asked) -> bool:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an ``Accept-Encoding`` header allows gzip; a missing or zero weight is minded."""
+    """Whether an ``Accept-Encoding`` header allows gzip; respects a zero weight."""
     weights = {}
     for part in accept_encoding.lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))

@@ -1,4 +1,4 @@
-"""What a scenario file may say, as declared types; the demo's own story is ``scenario.yaml``.
+"""Schema of a scenario file; the demo's scenario is ``scenario.yaml``.
 
 Times in a scenario are relative: hours and days before the start, seconds after it.
 """
@@ -15,11 +15,11 @@ AuthType: TypeAlias = Literal["oauth", "bearer", "unauthenticated"]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A mapping of the file; a key that is not declared is an error."""
+    """A mapping in the file; unknown keys are errors."""
 
 
 class Override(_Part, frozen=True):
-    """What an administrator changed about one tool or prompt."""
+    """An override of a tool or prompt."""
 
     name: str
     enabled: bool | None = None
@@ -38,7 +38,7 @@ class Attachment(_Part, frozen=True):
 
 
 class PortalSpec(_Part, frozen=True):
-    """A portal as it stands at the start."""
+    """A portal at the start."""
 
     id: str
     name: str
@@ -53,16 +53,16 @@ class PortalSpec(_Part, frozen=True):
 
 
 class ServerSpec(_Part, frozen=True):
-    """A server as it stands at the start.
+    """A server at the start.
 
     Attributes:
-        nouns: what its tools and prompts are about; decides their names.
-        tools: how many; ``None`` for a server that was never authorised.
+        nouns: topics of its tools and prompts; they determine the names.
+        tools: number of tools; ``None`` for a server that was never authorized.
         condition: a key of the scenario's conditions.
-        background_sync: whether the API syncs it by itself from time to time.
-        last_success_hours_ago: needed where the condition or ``background_sync`` does not tell;
-            ``None`` with a failing condition: there never was a success.
-        absent: members that its records leave out.
+        background_sync: whether the API syncs it in the background.
+        last_success_hours_ago: required if the condition or ``background_sync`` does not imply it;
+            ``None`` with a failing condition means never.
+        absent: members that its records omit.
     """
 
     id: str
@@ -87,7 +87,7 @@ class ServerSpec(_Part, frozen=True):
 
 
 class Condition(_Part, frozen=True):
-    """What a sync attempt finds: ``succeeds``, and how the record then looks."""
+    """Result of a sync attempt: ``succeeds``, and the resulting record."""
 
     succeeds: bool
     status: str
@@ -97,15 +97,15 @@ class Condition(_Part, frozen=True):
 
 
 class Sync(_Part, frozen=True, tag_field="do", tag="sync"):
-    """A sync attempt that meets the given condition, which then lasts."""
+    """A sync attempt with the given condition, which then persists."""
 
     at: float
     server: str
     condition: str
 
 
-class Catalogue(_Part, frozen=True, tag_field="do", tag="catalogue"):
-    """The server offers another number of tools or prompts from now on."""
+class Catalog(_Part, frozen=True, tag_field="do", tag="catalog"):
+    """The number of tools or prompts changes."""
 
     at: float
     server: str
@@ -114,7 +114,7 @@ class Catalogue(_Part, frozen=True, tag_field="do", tag="catalogue"):
 
 
 class Detach(_Part, frozen=True, tag_field="do", tag="detach"):
-    """Somebody takes a server out of a portal; out of it all, where none is named."""
+    """A server, or all of them, is detached from a portal."""
 
     at: float
     portal: str
@@ -122,7 +122,7 @@ class Detach(_Part, frozen=True, tag_field="do", tag="detach"):
 
 
 class Attach(_Part, frozen=True, tag_field="do", tag="attach"):
-    """Somebody puts a server, or all of them, back as they stood at the start."""
+    """A server, or all of them, is attached again as at the start."""
 
     at: float
     portal: str
@@ -137,42 +137,52 @@ class Remove(_Part, frozen=True, tag_field="do", tag="remove"):
 
 
 class Restore(_Part, frozen=True, tag_field="do", tag="restore"):
-    """The portal is there again."""
+    """The portal is restored."""
 
     at: float
     portal: str
 
 
 class Edit(_Part, frozen=True, tag_field="do", tag="edit"):
-    """Somebody changes members of the portal."""
+    """Members of the portal change."""
 
     at: float
     portal: str
     fields: dict[str, Any]
 
 
-class Garble(_Part, frozen=True, tag_field="do", tag="garble"):
-    """The portal lists a server without an id, until it is mended."""
+class AddInvalidRecord(_Part, frozen=True, tag_field="do", tag="add_invalid_record"):
+    """The portal lists a server without an id, until it is removed."""
 
     at: float
     portal: str
 
 
-class Mend(_Part, frozen=True, tag_field="do", tag="mend"):
-    """The portal lists whole records only."""
+class RemoveInvalidRecord(_Part, frozen=True, tag_field="do", tag="remove_invalid_record"):
+    """The portal lists only valid records again."""
 
     at: float
     portal: str
 
 
-Event: TypeAlias = Sync | Catalogue | Detach | Attach | Remove | Restore | Edit | Garble | Mend
+Event: TypeAlias = (
+    Sync
+    | Catalog
+    | Detach
+    | Attach
+    | Remove
+    | Restore
+    | Edit
+    | AddInvalidRecord
+    | RemoveInvalidRecord
+)
 
 
 class OutsideLoad(_Part, frozen=True):
-    """Other tools of the same user use up the quota that they share.
+    """Other programs of the same user use up the shared quota.
 
-    From ``begins`` on their share of it grows evenly, from ``exhausted`` on nothing is left, at
-    ``ends`` they stop.
+    Their use grows linearly from ``begins``, the quota is used up from ``exhausted`` on, and they
+    stop at ``ends``.
     """
 
     begins: float
@@ -181,12 +191,12 @@ class OutsideLoad(_Part, frozen=True):
 
 
 class Scenario(_Part, frozen=True):
-    """An account and its story.
+    """An account and its events.
 
     Attributes:
         sync_every: seconds between two background syncs of a server.
-        repeat_after: the story starts over after so many seconds; it must have led back to where
-            it began by then. ``None``: it is told once.
+        repeat_after: repeat the events after this many seconds; the state must be the initial one
+            again by then. ``None``: no repetition.
     """
 
     conditions: dict[str, Condition]
@@ -199,16 +209,16 @@ class Scenario(_Part, frozen=True):
 
 
 def parse_scenario(text: str) -> Scenario:
-    """Reads a scenario in YAML.
+    """Parses a scenario in YAML.
 
     Raises:
         yaml.YAMLError: it is not YAML.
-        msgspec.ValidationError: a key or a value is not what is declared here; says which.
+        msgspec.ValidationError: an unknown key or an invalid value; the message names it.
     """
     return msgspec.convert(yaml.safe_load(text), Scenario)
 
 
 def demo_scenario() -> Scenario:
-    """The story that comes with the package."""
+    """The scenario included in the package."""
     path = resources.files(__package__).joinpath("scenario.yaml")
     return parse_scenario(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """The simulated API as a real HTTP server on loopback.
 
-It is built on the standard library's threading server, which suits a demo and tests on one
-machine and nothing else: it must never listen on another address.
+Built on the standard library's threading server, which is only suitable for a demo and tests: it
+must never listen on another address.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from typing import Self
 from exporter.simulator.account import Account, SimulatedAccount
 from exporter.simulator.api import BASE_PATH, Api
 from exporter.simulator.http_server import HOST, HttpServer
-from exporter.simulator.ratelimit import QUOTA, WINDOW
-from exporter.simulator.requestlog import Asked, RequestLog
-from exporter.simulator.scenario import demo_scenario
-from exporter.simulator.wire import (
+from exporter.simulator.messages import (
     DEMO_ACCOUNT_ID,
     DEMO_TOKEN,
     NO_PERMISSION_TOKEN,
@@ -26,6 +23,9 @@ from exporter.simulator.wire import (
     Request,
     Response,
 )
+from exporter.simulator.rate_limit import QUOTA, WINDOW
+from exporter.simulator.request_log import Asked, RequestLog
+from exporter.simulator.scenario import demo_scenario
 
 Hook = Callable[[Request], Response | None]
 
@@ -35,21 +35,21 @@ class Simulator:
 
     Args:
         accounts: one account, which gets the id `account_id`, or a mapping by account id; by
-            default the demo's account, whose story begins now.
-        clock: Unix seconds; what the accounts and the rate limit go by.
+            default the demo's account, starting now.
+        clock: Unix seconds, for the accounts and the rate limit.
         port: 0 for any free one.
         seed: of the demo's account.
-        latency: seconds that every answer is held back, in real time; may be changed.
+        latency: delay of every response in seconds of real time; may be changed.
         quota: requests a window; ``None`` for no limit.
         window: seconds of the rate-limit window.
-        hook: sees every request first and may answer in the API's place; may be changed.
-        credentials: whom the API knows; may be changed while it serves.
+        hook: receives every request first and may return a response; may be changed.
+        credentials: valid credentials; may be changed while it serves.
 
     Attributes:
-        base_url: as clients want it, ``/client/v4`` included.
+        base_url: for clients, including ``/client/v4``.
         account_id: the first account's id.
-        token: a token with the permission.
-        requests: what was asked.
+        token: a valid token with the permission.
+        requests: log of the requests.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """Where it listens; the port stays the same when it is stopped and started again."""
+        """Its base URL; the port stays the same when it is stopped and started again."""
         if not self._port:
             raise RuntimeError("the simulator has not been started yet")
         return f"http://{HOST}:{self._port}{BASE_PATH}"
 
     def environment(self) -> dict[str, str]:
-        """What a client needs in its environment to use the simulator in the API's place."""
+        """Environment variables for a client to use the simulator instead of the API."""
         return {
             "CLOUDFLARE_BASE_URL": self.base_url,
             "CLOUDFLARE_ACCOUNT_ID": self.account_id,
@@ -101,10 +101,10 @@ class Simulator:
         }
 
     def start(self) -> Self:
-        """Listens, and serves on threads of its own.
+        """Start to serve, in threads.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
         if self._server is not None:
             raise RuntimeError("the simulator is running already")
@@ -117,7 +117,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Stops listening and closes every connection at once, answers under way included."""
+        """Stop listening and close every connection at once, including responses in progress."""
         server, thread = self._server, self._thread
         self._server = self._thread = None
         if server is not None and thread is not None:

@@ -1,1 +1,1 @@
-"""What a client sees: routes, formats, and the server under them."""
+"""The HTTP side: routes, access control, TLS and the server."""

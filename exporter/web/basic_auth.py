@@ -1,7 +1,7 @@
-"""Passwords against their bcrypt hashes, without a scrape that waits for an attacker.
+"""Checks passwords against bcrypt hashes, without delaying scrapes during an attack.
 
-bcrypt is slow on purpose. So a right password is remembered, as a keyed digest in memory, and
-others are checked one at a time, those of clients that have asked least often first.
+bcrypt is slow by design. So a correct password is remembered, as a keyed digest in memory, and
+others are checked one at a time, clients with the fewest requests first.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from functools import partial
 from exporter.web.fair_queue import BusyError, FairQueue
 
 LONGEST_PASSWORD = 72
-"""Bytes of a password that bcrypt looks at; whoever made the hash cut it there too."""
+"""bcrypt ignores bytes of a password after these."""
 
-MOST_REMEMBERED = 1024
+MAX_REMEMBERED = 1024
 
 
 class Verdict(enum.Enum):
-    """What becomes of a request."""
+    """Result of a check."""
 
     RIGHT = enum.auto()
     WRONG = enum.auto()
@@ -34,7 +34,7 @@ class Verdict(enum.Enum):
 
 
 class Passwords:
-    """Knows users; for one event loop.
+    """The users; for one event loop.
 
     Args:
         users: bcrypt hashes by name, at least one.
@@ -48,7 +48,7 @@ class Passwords:
         self._queue = FairQueue()
 
     async def verdict(self, authorization: str, client: str) -> Verdict:
-        """Judge the header of a request; a client is known by its address."""
+        """Check the header of a request; clients are identified by address."""
         said = _credentials(authorization)
         if said is None:
             return Verdict.WRONG
@@ -72,29 +72,29 @@ class Passwords:
             del self._checks[digest]
         if is_right:
             self._right[digest] = None
-            if len(self._right) > MOST_REMEMBERED:
+            if len(self._right) > MAX_REMEMBERED:
                 self._right.popitem(last=False)
         return is_right
 
     def _compare(self, user: bytes, password: bytes) -> bool:
-        import bcrypt  # noqa: PLC0415 - for those who set users up
+        import bcrypt  # noqa: PLC0415 - needed only with users
 
         hashed = self._hashes.get(user, self._stand_in(user))
         matches = bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
         return matches and user in self._hashes
 
     def _stand_in(self, user: bytes) -> bytes:
-        """Some user's hash, always the same for a name: a stranger costs what a user costs."""
+        """Some user's hash, the same for each name: an unknown user takes as long."""
         hashes = list(self._hashes.values())
         return hashes[int.from_bytes(self._digest(user, b""), "big") % len(hashes)]
 
     def _digest(self, user: bytes, password: bytes) -> bytes:
-        # A user's name has no colon.
+        # A user name has no colon.
         return hmac.digest(self._key, user + b":" + password, hashlib.sha256)
 
 
 def _credentials(authorization: str) -> tuple[bytes, bytes] | None:
-    """User and password of a header, as bytes; None where it has none."""
+    """User and password of a header, as bytes; None if it has none."""
     scheme, _, text = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
         return None

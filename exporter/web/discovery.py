@@ -1,4 +1,4 @@
-"""The accounts as targets, in the form of Prometheus' HTTP service discovery. Pure."""
+"""The accounts as targets for Prometheus' HTTP service discovery. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 
 def targets(names: Iterable[str], scheme: str, address: str, path: str) -> bytes:
-    """The document: one group of one target for each account.
+    """The document: one target group per account.
 
     Args:
         names: of the accounts.
         scheme: ``http`` or ``https``.
         address: ``host:port`` of this exporter.
-        path: under which one account is scraped.
+        path: of the endpoint that scrapes one account.
     """
     secure = {"__scheme__": "https"} if scheme == "https" else {}
     groups = [

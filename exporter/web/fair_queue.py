@@ -1,4 +1,4 @@
-"""Password checks, one at a time, in an order that a flood does not decide."""
+"""Queue of password checks, one at a time, fair between clients."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import NamedTuple
 
 from exporter.threads import in_thread
 
-MOST_WAITING = 64
-MOST_WAITING_OF_A_CLIENT = 2
+MAX_WAITING = 64
+MAX_WAITING_OF_A_CLIENT = 2
 MEMORY = 60.0
-"""Seconds after which it is forgotten how often clients have asked."""
-MOST_CLIENTS = 10_000
-"""That are remembered."""
+"""Seconds after which the counts of requests per client are reset."""
+MAX_CLIENTS = 10_000
+"""Maximum clients that are counted."""
 WRONG_PASSWORD = 1000
-"""As how many requests one counts."""
+"""How many requests a wrong password counts as."""
 
 _IPV6_NETWORK = 64
-"""Bits of an IPv6 address that name a network, all of whose addresses one client can have."""
+"""Prefix length of an IPv6 network, all of whose addresses one client may have."""
 
 
 class BusyError(Exception):
-    """The check is not made: too many come before it."""
+    """The check is rejected: too many are ahead of it."""
 
 
 class _Waiting(NamedTuple):
@@ -36,7 +36,7 @@ class _Waiting(NamedTuple):
     result: asyncio.Future[bool]
 
     def end(self, outcome: bool | Exception) -> None:
-        """Give it to whoever waits, if anybody still does."""
+        """Deliver the result, if it is still awaited."""
         if self.result.done():
             return
         if isinstance(outcome, Exception):
@@ -46,11 +46,11 @@ class _Waiting(NamedTuple):
 
 
 class FairQueue:
-    """Checks passwords, first those of clients that have asked least often; for one event loop.
+    """Checks passwords, clients with the fewest requests first; for one event loop.
 
-    How often is counted at the moment of the choice: who floods falls behind with whatever of his
-    waits already, and who has sent a wrong password falls far behind. A right password wipes that
-    out. Of clients that are equal the newest comes first, since the older ones may be very many.
+    Requests are counted when the next check is chosen: a client that floods falls behind with all
+    its queued checks, and one that sent a wrong password falls far behind. A correct password
+    resets the count. Among equal clients the newest is first, since there may be many older ones.
 
     Args:
         clock: monotonic seconds.
@@ -65,22 +65,22 @@ class FairQueue:
         self._worker: asyncio.Task[None] | None = None
 
     async def run(self, address: str, check: Callable[[], bool]) -> bool:
-        """What the check returns, or raises.
+        """The result of the check, or its exception.
 
         Args:
-            address: of the client; empty where it has none.
-            check: whether a password is right; may block.
+            address: of the client; empty if it has none.
+            check: checks a password; may block.
 
         Raises:
-            BusyError: too many come first.
+            BusyError: too many checks are ahead.
         """
         client = client_of(address)
         self._count(client)
-        if sum(one.client == client for one in self._waiting) >= MOST_WAITING_OF_A_CLIENT:
+        if sum(one.client == client for one in self._waiting) >= MAX_WAITING_OF_A_CLIENT:
             raise BusyError
         result: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(next(self._numbers), client, check, result))
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             self._take(max).end(BusyError())
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
@@ -88,13 +88,13 @@ class FairQueue:
 
     def _count(self, client: str) -> None:
         now = self._clock()
-        if now >= self._forget_at or len(self._asked) >= MOST_CLIENTS:
+        if now >= self._forget_at or len(self._asked) >= MAX_CLIENTS:
             self._forget_at = now + MEMORY
             self._asked.clear()
         self._asked[client] += 1
 
     def _take(self, choose: Callable[..., _Waiting]) -> _Waiting:
-        """The first or the last that waits; it does so no longer."""
+        """Remove and return the first or the last one in the queue."""
         one = choose(self._waiting, key=lambda one: (self._asked[one.client], -one.number))
         self._waiting.remove(one)
         return one
@@ -118,7 +118,7 @@ class FairQueue:
 
 
 def client_of(address: str) -> str:
-    """An IPv4 address, or the network of an IPv6 address; anything else as it is."""
+    """An IPv4 address, or the network of an IPv6 address; anything else unchanged."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 connections that cannot be held open by a peer that does not do its part.
+"""HTTP/1.1 connections with a deadline for each step of the peer.
 
-uvicorn bounds how long a connection may idle between requests, and nothing else. Here a request
-must arrive whole within a time, and an answer must be taken from us at some pace.
+uvicorn limits only the idle time between requests. Here a request must also arrive completely
+within a time, and a response must be read at a minimum pace.
 """
 
 from __future__ import annotations
@@ -16,46 +16,48 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.web.crowd import Crowd
-from exporter.web.door import Door
-from exporter.web.faults import client_fault
+from exporter.web.client_errors import client_fault
+from exporter.web.connection_limit import ConnectionLimit
 from exporter.web.http1 import Connection
+from exporter.web.tls_handshake import TlsHandshake
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from exporter.web.tls import Tls
 
-LAST_WORDS = 1.0
-"""Seconds for an idle peer to take its leave when the server stops."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for an idle peer to close the connection when the server stops."""
 
 
 class BoundedConfig(uvicorn.Config):
-    """uvicorn's configuration with what it lacks; times are in seconds."""
+    """uvicorn's configuration with additional limits; times are in seconds."""
 
-    crowd: Crowd
+    connections: ConnectionLimit
     tls: Callable[[], Tls | None]
-    """What a new connection is encrypted with."""
+    """TLS of a new connection."""
 
     head_timeout: float = 10.0
-    """From the first byte of a request (or the connection's start) to the end of its head."""
+    """From the first byte of a request (or the start of the connection) to the end of its head."""
     stall_timeout: float = 60.0
-    """For a reader to take the bytes that we hand out at a time."""
+    """For a reader to read the bytes that are sent at a time."""
 
 
 def first_protocol(
     config: BoundedConfig, server_state: ServerState, app_state: dict[str, Any], **rest: Any
 ) -> asyncio.Protocol:
-    """What a new connection begins with; called as uvicorn calls its protocols."""
+    """The first protocol of a new connection; called as uvicorn calls its protocols."""
     http = partial(BoundedProtocol, config, server_state, app_state, **rest)
     tls = config.tls()
     if tls is None:
         return http()
-    return Door(tls, http, config.crowd, server_state.connections, config.head_timeout)
+    return TlsHandshake(
+        tls, http, config.connections, server_state.connections, config.head_timeout
+    )
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol with a deadline on the peer's every turn."""
+    """uvicorn's protocol with a deadline for each step of the peer."""
 
     def __init__(
         self,
@@ -66,62 +68,62 @@ class BoundedProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.conn = Connection(self._refuse)
-        self._crowd = config.crowd
+        self._connections = config.connections
         self._head_timeout = config.head_timeout
         self._stall_timeout = config.stall_timeout
         self._sending: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Start waiting for the first request."""
         super().connection_made(transport)
-        self._crowd.admit(self)
-        # With a limit of 0 any byte that the kernel does not take at once counts as a stall, so
-        # that the last of them is watched too. asyncio's TLS would pause at no byte then.
+        self._connections.admit(self)
+        # With a limit of 0 any byte that the kernel does not take at once counts as a stall,
+        # including the last one. asyncio's TLS would not pause with 0.
         transport.set_write_buffer_limits(high=1 if self.scheme == "https" else 0)
         self._watch_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
-        self._crowd.forget(self)
+        """Cancel the deadlines."""
+        self._connections.forget(self)
         self._unwatch_request()
         self._unwatch_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See whether a request is whole, or still on its way."""
+        """Check whether a request is complete."""
         super().data_received(data)
         self._watch_request()
 
     def on_response_complete(self) -> None:
-        """See whether the next request has begun already, or this one's body never ended."""
+        """Check whether the next request has started, or this one's body never ended."""
         super().on_response_complete()
         self._watch_request()
 
     def evict(self) -> None:
-        """Hang up at once."""
+        """Close the connection immediately."""
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """Close once the answer under way is out; who is idle cannot hold up the end."""
+        """Close after the current response; an idle peer cannot delay the end."""
         super().shutdown()
         if self.transport.is_closing():
-            self.loop.call_later(LAST_WORDS, self.transport.abort)
+            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close, without waiting for a reader that has stalled."""
+        """Close without waiting for a stalled reader."""
         super().timeout_keep_alive_handler()
         self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Begin to wait for the reader."""
+        """Start waiting for the reader."""
         super().pause_writing()
-        self._crowd.owe(self)
+        self._connections.owe(self)
         self._unwatch_reader()
         self._sending = self.loop.call_later(self._stall_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The reader has taken what there was."""
+        """The reader has caught up."""
         self._unwatch_reader()
         super().resume_writing()
 
@@ -132,9 +134,9 @@ class BoundedProtocol(H11Protocol):
 
     def _watch_request(self) -> None:
         if self._is_answering():
-            self._crowd.work(self)
+            self._connections.work(self)
         else:
-            self._crowd.wait(self)
+            self._connections.wait(self)
         if self.transport.is_closing() or not self._is_peers_turn():
             self._unwatch_request()
         elif self._reading is None:
@@ -150,15 +152,15 @@ class BoundedProtocol(H11Protocol):
             self._reading = None
 
     def _should_upgrade(self) -> bool:
-        """Whether to speak another protocol: never, and a server may pass such a wish over."""
+        """Whether to upgrade to another protocol: never, and a server may ignore the request."""
         return False
 
     def _refuse(self, problem: h11.RemoteProtocolError) -> None:
-        """Close on a client that does not speak HTTP, with an answer where there is none yet."""
+        """Close on a client that does not speak HTTP, with a response if there is none yet."""
         if self.transport.is_closing():
             return
         client_fault(self.client, problem)
-        if self._is_answering():  # what the application still sends is dropped
+        if self._is_answering():  # what the application sends from now on is dropped
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -175,16 +177,16 @@ class BoundedProtocol(H11Protocol):
             self.transport.write(self.conn.send(event))
 
     def _is_answering(self) -> bool:
-        begun = self.cycle is not None  # not before a request, whatever uvicorn's annotation says
+        begun = self.cycle is not None  # None before a request, despite uvicorn's annotation
         return begun and not self.cycle.response_complete
 
     def _is_peers_turn(self) -> bool:
-        """Whether the peer has begun something that it has to end.
+        """Whether the peer has started something that it must finish.
 
-        That is its first request, any later one of which a part is here, and a body that goes on
-        after it has its answer. Between requests uvicorn's own time-out holds.
+        That is its first request, any later one of which a part has arrived, and a body that
+        continues after its response. Between requests uvicorn's own timeout applies.
         """
         if self.conn.their_state is h11.IDLE:
-            first = self.scope is None  # until then, whatever uvicorn's annotation says
+            first = self.scope is None  # None before a request, despite uvicorn's annotation
             return first or bool(self.conn.trailing_data[0])
         return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE

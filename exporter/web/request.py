@@ -1,4 +1,4 @@
-"""What a handler needs to know of a request."""
+"""A request as handlers see it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?")
 
 
 class Request:
-    """An ASGI scope, read."""
+    """A parsed ASGI scope."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
@@ -24,7 +24,7 @@ class Request:
         self.scheme: str = scope.get("scheme", "http")
 
     def header(self, name: str) -> str:
-        """All values of the header as one, empty where there is none."""
+        """All values of the header joined; empty if there is none."""
         wanted = name.lower().encode()
         return ", ".join(
             value.decode("latin-1") for key, value in self._scope["headers"] if key == wanted
@@ -32,12 +32,12 @@ class Request:
 
     @property
     def client(self) -> str:
-        """The peer's address, without its port; empty where it has none, as on a unix socket."""
+        """The peer's address without port; empty if it has none, as on a unix socket."""
         peer = self._scope.get("client")
         return str(peer[0]) if peer else ""
 
     def values(self, name: str) -> list[str]:
-        """Each value of a query parameter, in order, empty ones too."""
+        """All values of a query parameter, in order, including empty ones."""
         query = self._scope["query_string"].decode("latin-1")
         return parse_qs(query, keep_blank_values=True).get(name, [])
 
@@ -47,12 +47,12 @@ class Request:
 
     @property
     def scrape_timeout(self) -> float | None:
-        """Seconds after which Prometheus gives up; ``None`` where it does not say, or nonsense."""
+        """Prometheus' scrape timeout in seconds; None if it is absent or invalid."""
         text = self.header("X-Prometheus-Scrape-Timeout-Seconds").strip()
         seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
         return seconds if math.isfinite(seconds) and seconds > 0 else None
 
     async def abandoned(self) -> None:
-        """Returns when the client has gone; reads and drops a body on the way."""
+        """Returns when the client has disconnected; reads and drops a body."""
         while (await self._receive())["type"] != "http.disconnect":
             pass

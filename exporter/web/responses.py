@@ -1,4 +1,4 @@
-"""An answer as a value, and how it goes out."""
+"""A response as a value, and how it is sent."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Send = Callable[[Message], Awaitable[None]]
 """The types of ASGI 3."""
 
 PIECE = 16 * 1024
-"""Bytes a message: up to three of them wait in a slow reader's connection, encrypted or not."""
-PACKED_PIECE = 4 * 1024
-"""Bytes of gzip that are unpacked at a time; a reader's place in it costs another 40 kB."""
+"""Bytes per message: up to three of them are buffered for a slow reader, encrypted or not."""
+COMPRESSED_CHUNK = 4 * 1024
+"""Bytes of gzip that are decompressed at a time; the decompressor takes another 40 kB."""
 
 _ALWAYS = (
-    # A scrape that a cache answers looks like a healthy account for hours.
+    # A scrape answered by a cache would look like a healthy account for hours.
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 )
 
 
 class Response(msgspec.Struct, frozen=True):
-    """Status, body and the headers that are the answer's own.
+    """Status, body and the response's own headers.
 
     Attributes:
         status: of HTTP.
-        body: as it waits in memory for its reader.
+        body: as it is kept in memory.
         content_type: of the body.
-        headers: besides those that every answer has.
-        unpacked_size: bytes of the text, where ``body`` is its gzip and goes out unpacked, piece
-            by piece: a text that waits for a slow reader is held small.
+        headers: in addition to those of every response.
+        unpacked_size: bytes of the text if ``body`` is gzip and is sent decompressed, chunk by
+            chunk: a text for a slow reader is kept compressed.
     """
 
     status: int
@@ -48,12 +48,12 @@ class Response(msgspec.Struct, frozen=True):
     async def send(
         self, send: Send, *, head_only: bool, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """Send it; with ``head_only`` the same headers and no body.
+        """Send it; with ``head_only`` the same headers without the body.
 
         Args:
-            send: of the connection.
-            head_only: whether the body stays here.
-            headers: in place of those of the same name, or besides them.
+            send: of ASGI.
+            head_only: whether to omit the body.
+            headers: added to the response's; they replace headers of the same name.
         """
         lines = (
             ("Content-Type", self.content_type),
@@ -74,8 +74,8 @@ class Response(msgspec.Struct, frozen=True):
         piece = next(pieces, b"")
         for following in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            # Others take a turn, and a client that has gone is noticed: asyncio warns of each
-            # piece that is written to it.
+            # Lets other tasks run, and detects a disconnected client: asyncio warns about each
+            # chunk that is written to it.
             await asyncio.sleep(0)
             piece = following
         await send({"type": "http.response.body", "body": piece, "more_body": False})
@@ -85,12 +85,12 @@ class Response(msgspec.Struct, frozen=True):
         return len(self.body) if self.unpacked_size is None else self.unpacked_size
 
     def _pieces(self) -> Iterator[bytes]:
-        """What goes out, in pieces of at most `PIECE` bytes, none of them empty."""
+        """The body in non-empty chunks of at most `PIECE` bytes."""
         if self.unpacked_size is None:
             yield from _cut(self.body, PIECE)
             return
         unpacker = zlib.decompressobj(wbits=31)
-        for packed in _cut(self.body, PACKED_PIECE):
+        for packed in _cut(self.body, COMPRESSED_CHUNK):
             pending = packed
             while pending:
                 if piece := unpacker.decompress(pending, PIECE):
@@ -103,5 +103,5 @@ def _cut(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
-    """A line of text."""
+    """A plain text response."""
     return Response(status, f"{text}\n".encode(), "text/plain; charset=utf-8", headers)

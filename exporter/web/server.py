@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from exporter.logs import event
-from exporter.web.crowd import Crowd
+from exporter.web.connection_limit import ConnectionLimit
+from exporter.web.listen import BACKLOG, bind, endpoint_of, without_delay
 from exporter.web.protocol import BoundedConfig, first_protocol
-from exporter.web.sockets import BACKLOG, bind, endpoint_of, hurried
 from exporter.web.systemd import Notifier
 
 if TYPE_CHECKING:
@@ -27,29 +27,29 @@ __all__ = ["Server", "bind"]
 LOGGER = logging.getLogger(__name__)
 
 KEEP_ALIVE = 75
-"""Seconds: longer than the usual scrape intervals, so that Prometheus keeps its connection."""
+"""Seconds: longer than usual scrape intervals, so that Prometheus keeps its connection."""
 GRACE = 5
-"""Seconds for requests under way to be answered once the server stops."""
+"""Seconds for requests in progress when the server stops."""
 
 
 class Server:
-    """An HTTP server for one ASGI application on sockets that listen already.
+    """An HTTP server for one ASGI application on listening sockets.
 
     Args:
         app: the application.
         sockets: from `bind`; closed at the end.
-        on_stop: called once, when the server stops and before it waits for the requests under
-            way; must return at once.
-        grace: seconds for these to be answered.
-        head_timeout: seconds for a request's head to arrive.
-        stall_timeout: seconds for a reader to take what we hand out at a time.
-        most_connections: open at the same time, handshakes included.
-        backlog: of connections that are accepted at once, more than these for a moment.
-        tls: what a new connection is encrypted with; must return at once.
-        notifier: is told when the server is ready, alive and stopping.
+        on_stop: called once when the server stops, before it waits for requests in progress; must
+            not block.
+        grace: seconds for requests in progress.
+        head_timeout: seconds for the head of a request to arrive.
+        stall_timeout: seconds for a reader to read what is sent at a time.
+        most_connections: maximum open connections, including TLS handshakes.
+        backlog: connections accepted above that for a moment.
+        tls: TLS of a new connection; must not block.
+        notifier: notified when the server is ready, alive and stopping.
 
     Attributes:
-        endpoints: where it listens, in the order of the sockets.
+        endpoints: its addresses, in the order of the sockets.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Server:
         tls: Callable[[], Tls | None] = lambda: None,
         notifier: Notifier | None = None,
     ) -> None:
-        self._sockets = [hurried(one) for one in sockets]
+        self._sockets = [without_delay(one) for one in sockets]
         scheme = "http" if tls() is None else "https"
         self.endpoints = tuple(endpoint_of(one, scheme) for one in self._sockets)
         config = BoundedConfig(
@@ -86,13 +86,13 @@ class Server:
         )
         config.head_timeout = head_timeout
         config.stall_timeout = stall_timeout
-        config.crowd = Crowd(most_connections)
+        config.connections = ConnectionLimit(most_connections)
         config.tls = tls
         self._server = _Uvicorn(config, self._sockets, on_stop, notifier or Notifier({}, 0))
 
     @property
     def url(self) -> str:
-        """Where a client on this machine reaches the server, without a slash at the end."""
+        """URL for a client on this machine, without a trailing slash."""
         return self.endpoints[0].url
 
     def run(self) -> None:
@@ -103,11 +103,11 @@ class Server:
         asyncio.run(self.serve())
 
     async def serve(self) -> None:
-        """As `run`, in the event loop that runs already."""
+        """As `run`, in a running event loop."""
         await self._server.serve(self._sockets)
 
     def stop(self) -> None:
-        """Make `run` return, requests under way answered; safe from any thread."""
+        """Make `run` return after requests in progress; thread-safe."""
         self._server.should_exit = True
 
 
@@ -125,10 +125,10 @@ class _Uvicorn(uvicorn.Server):
         self._notifier = notifier
 
     async def main_loop(self) -> None:
-        """Serve, and say so."""
+        """Serve, and notify systemd."""
         for one in self._listening:
-            # asyncio has set it to what it accepts at once. More may wait with the kernel, where
-            # they cost no descriptor: else they are turned away, and try again after a second.
+            # asyncio sets it to the number of accepts at a time. More may wait in the kernel, where
+            # they need no descriptor; otherwise clients retry after a second.
             one.listen(BACKLOG)
         self._notifier.ready()
         beating = asyncio.create_task(self._beat())
@@ -139,16 +139,16 @@ class _Uvicorn(uvicorn.Server):
             self._notifier.stopping()
 
     async def _beat(self) -> None:
-        """Signs of life that come from the event loop, since scrapes hang where that does."""
+        """Watchdog pings from the event loop, since scrapes hang if it does."""
         while self._notifier.interval is not None:
             self._notifier.alive()
             await asyncio.sleep(self._notifier.interval)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at the first signal, end at the second.
+        """Stop gracefully at the first signal, end at the second.
 
-        The base class notes the signal and raises it again after it has stopped, which would end
-        the process by that signal: a service manager would see a failure.
+        The base class raises the signal again after it has stopped, which would end the process by
+        that signal: a service manager would see a failure.
         """
         del frame
         if self.should_exit:
@@ -157,9 +157,9 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell the owner, in addition to the base class's own work."""
+        """Call ``on_stop``, then the base class."""
         try:
             self._on_stop()
-        except Exception as error:  # noqa: BLE001 - what stops must go on stopping
+        except Exception as error:  # noqa: BLE001 - the shutdown must continue
             event(LOGGER, logging.ERROR, "stopping failed", exc_info=error)
         await super().shutdown(sockets)

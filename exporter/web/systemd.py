@@ -1,4 +1,4 @@
-"""Tells systemd how the process is doing: the protocol of sd_notify(3)."""
+"""Notifications to systemd: the protocol of sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-BEATS = 3
-"""Signs of life in the time after which systemd would give the process up."""
+WATCHDOG_PINGS = 3
+"""Watchdog pings per watchdog timeout."""
 
 
 class Notifier:
-    """Sends states to the service manager; does nothing where there is none.
+    """Sends states to the service manager, if there is one.
 
     Args:
-        environ: says where the manager listens.
+        environ: has the manager's address.
         pid: of this process.
     """
 
@@ -26,20 +26,20 @@ class Notifier:
         self.interval = _interval(environ, pid) if self._address else None
 
     def ready(self) -> None:
-        """It serves."""
+        """The server is ready."""
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """It answers what is under way, and ends."""
+        """The server is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """It is not stuck."""
+        """Watchdog ping."""
         self._send("WATCHDOG=1")
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """It loads its configuration anew until the end of the context."""
+        """The configuration is being reloaded until the end of the context."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send(f"RELOADING=1\nMONOTONIC_USEC={now}")
         try:
@@ -50,15 +50,15 @@ class Notifier:
     def _send(self, state: str) -> None:
         if not self._address:
             return
-        # Nobody would be helped by an exporter that fails with its manager.
+        # An error of the manager must not end the exporter.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             sender.sendto(state.encode(), self._address)
 
 
 def _interval(environ: Mapping[str, str], pid: int) -> float | None:
-    """Seconds between signs of life; None where nobody waits for them."""
+    """Seconds between watchdog pings; None without a watchdog."""
     microseconds = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not microseconds.isdecimal():
         return None
-    return int(microseconds) / 1e6 / BEATS or None
+    return int(microseconds) / 1e6 / WATCHDOG_PINGS or None

@@ -1,4 +1,4 @@
-"""TLS as the web configuration file wants it, or an error where Python's cannot do that."""
+"""TLS of the web configuration file; an error if Python's TLS does not support something."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exporter.errors import SettingsError
-from exporter.web.webschema import TlsSection
+from exporter.web.web_config_schema import TlsSection
 
 
 class Tls(msgspec.Struct, frozen=True, eq=False):
-    """What a new connection is encrypted with.
+    """TLS of a new connection.
 
     Attributes:
         context: for a handshake.
-        allowed_names: of which a client's certificate must have one; empty for no such rule.
+        allowed_names: of which a client certificate must have one; empty for no restriction.
     """
 
     context: ssl.SSLContext
@@ -30,13 +30,13 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def verifies(self) -> int:
-        """How much is asked of clients: more is more."""
+        """How strictly clients are verified; higher is stricter."""
         return int(self.context.verify_mode)
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
-        """Whether the client with this certificate, as ``getpeercert`` has it, may come in.
+        """Whether the client with this certificate (from ``getpeercert``) is allowed.
 
-        Never raises: a name that cannot be understood is nobody's.
+        Never raises: an invalid name matches nothing.
         """
         if not self.allowed_names:
             return True
@@ -45,13 +45,13 @@ class Tls(msgspec.Struct, frozen=True, eq=False):
 
 
 class _Encryption(ssl.SSLObject):
-    """An encrypted connection whose peer's certificate may hold anything."""
+    """A TLS connection whose peer's certificate may be malformed."""
 
     def getpeercert(self, binary_form: bool = False) -> Any:
-        """As the base class has it.
+        """As in the base class.
 
         Raises:
-            ssl.SSLError: it cannot be read, such as for a name that is no UTF-8.
+            ssl.SSLError: it cannot be read, for example if a name is not UTF-8.
         """
         try:
             return super().getpeercert(binary_form)
@@ -60,11 +60,11 @@ class _Encryption(ssl.SSLObject):
 
 
 Complain = Callable[[str, str], SettingsError]
-"""Makes an error of a key and of what is wrong with it."""
+"""Creates an error from a key and a message."""
 
 
 class Pem(NamedTuple):
-    """Certificates or a key, and the key of the file that they come from."""
+    """Certificates or a key, with the configuration key they come from."""
 
     origin: str
     data: bytes
@@ -73,10 +73,10 @@ class Pem(NamedTuple):
 def build(
     section: TlsSection, cert: Pem, key: Pem, authorities: Pem | None, complain: Complain
 ) -> Tls:
-    """The TLS that the section describes.
+    """TLS as configured by the section.
 
     Raises:
-        SettingsError: something cannot be used or done.
+        SettingsError: something cannot be used or is not supported.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = _Encryption
@@ -127,7 +127,7 @@ _CIPHERS = {
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
-"""OpenSSL's names by Go's, as far as Go supports the suite."""
+"""OpenSSL's names by Go's, for the suites that Go supports."""
 
 _TLS13_CIPHERS = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
@@ -202,7 +202,7 @@ def _load_chain(context: ssl.SSLContext, cert: Pem, key: Pem, complain: Complain
 
 @contextmanager
 def _as_file(data: bytes) -> Iterator[str]:
-    """A file for OpenSSL, which takes a chain from nothing else; in memory where that can be."""
+    """A file for OpenSSL, which loads a chain only from a file; in memory if possible."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
         with os.fdopen(descriptor, "wb") as file:
@@ -253,9 +253,9 @@ def _set_clients(
 
 def _trust(context: ssl.SSLContext, authorities: Pem, complain: Complain) -> None:
     try:
-        # Between the certificates there may be names in any language.
+        # There may be text in any language between the certificates.
         context.load_verify_locations(cadata=authorities.data.decode("ascii", "ignore"))
-    except (ssl.SSLError, ValueError):  # the latter where nothing is left
+    except (ssl.SSLError, ValueError):  # the latter if nothing is left
         raise complain(authorities.origin, "holds no certificates in PEM") from None
 
 
@@ -271,7 +271,7 @@ def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
 
 
 def _plain(kind: str, name: object) -> object:
-    """A name of a certificate as Go writes it: OpenSSL writes IPv6 addresses at full length."""
+    """A name of a certificate as Go writes it: OpenSSL does not shorten IPv6 addresses."""
     if kind != "IP Address":
         return name  # text, or a tuple that equals no text
     try:

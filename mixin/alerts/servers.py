@@ -1,7 +1,7 @@
 """Alerts on MCP servers: one alert for one broken server, whatever else it breaks.
 
 The kinds of failure exclude each other, the one that a person must act on first: a lapsed
-authorisation, then unreachable, then transient, then any other error. A server that fails in one
+authorization, then unreachable, then transient, then any other error. A server that fails in one
 of these ways, or still waits for its first login, is not reported as stale as well.
 """
 
@@ -34,9 +34,9 @@ def _failing(t: Thresholds) -> list[Alert]:
         Alert(
             name="ServerNeedsReauthorization",
             expr=of_server(LAPSED),
-            after=t.reauthorisation_for,
+            after=t.reauthorization_for,
             severity="warning",
-            summary="The stored authorisation of an MCP server has lapsed.",
+            summary="The stored authorization of an MCP server has lapsed.",
             description=text.lines(
                 f"{text.SERVER} needs an administrator to log in again.",
                 text.PORTALS,
@@ -119,7 +119,7 @@ def _not_synced(t: Thresholds) -> list[Alert]:
             expr=of_server(unless(waiting, SERVER, FAILING)),
             after=t.waiting_for,
             severity="warning",
-            summary="An MCP server still waits for its first authorisation.",
+            summary="An MCP server still waits for its first authorization.",
             description=text.lines(
                 f"{text.SERVER} has waited for its first login for "
                 "{{ $value | humanizeDuration }} and offers no tools until then.",
@@ -139,7 +139,7 @@ def _not_synced(t: Thresholds) -> list[Alert]:
             ),
             after=t.sync_stale_for,
             severity="warning",
-            summary="The catalogue of an MCP server is not synced any more.",
+            summary="The catalog of an MCP server is not synced any more.",
             description=text.lines(
                 f"{text.SERVER} reports no error, but was last synced with success "
                 "{{ $value | humanizeDuration }} ago.",

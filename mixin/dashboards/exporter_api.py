@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import Look, Text, graph, query, steps
@@ -82,7 +82,7 @@ def _bytes() -> timeseries.Panel:
         Text(
             "Bytes read",
             "Bytes of answers after decompression: most of it are the tools' schemas. It grows "
-            "with the catalogues; a jump explains a slower listing.",
+            "with the catalogs; a jump explains a slower listing.",
             "No exporter is scraped",
         ),
         Look(unit="Bps", width=12),

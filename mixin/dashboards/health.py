@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import states
 from mixin.dashboards.promql import SERVER, one, select
 

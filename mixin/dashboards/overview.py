@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixin.dashboards import overview_catalogue, overview_now, overview_posture, overview_time
+from mixin.dashboards import overview_catalog, overview_now, overview_posture, overview_time
 from mixin.dashboards import variables as v
 from mixin.dashboards.document import Document
 from mixin.thresholds import OVERVIEW_UID
@@ -24,6 +24,6 @@ def document(thresholds: Thresholds) -> Document:
             *overview_now.rows(thresholds),
             *overview_time.rows(thresholds),
             overview_posture.row(),
-            overview_catalogue.row(),
+            overview_catalog.row(),
         ),
     )

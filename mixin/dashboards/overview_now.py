@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders.common import TableSortByFieldState
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import PLAIN, Look, Text, grid, number, query, steps
@@ -79,7 +79,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         number(
             Text(
                 "Failing",
-                "Servers in portals that are in error, or whose authorisation has lapsed: their "
+                "Servers in portals that are in error, or whose authorization has lapsed: their "
                 "users lose the tools. When it is red, find them in the table below and follow the "
                 "link.",
             ),
@@ -98,7 +98,7 @@ def _servers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         number(
             Text(
                 "Waiting for first login",
-                "Servers that nobody has authorised yet; they offer no tools. An administrator, or "
+                "Servers that nobody has authorized yet; they offer no tools. An administrator, or "
                 "with manual OAuth a user, must log in to them.",
             ),
             _look((1, states.WAITING)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import Look, Text, graph, history, query, steps
@@ -30,7 +30,7 @@ def _statuses() -> statetimeline.Panel:
     return history(
         Text(
             "Status of each server",
-            "What the API reports. Red: the last sync failed; purple: the stored authorisation "
+            "What the API reports. Red: the last sync failed; purple: the stored authorization "
             "cannot be renewed, so an administrator must log in again; blue: nobody has logged in "
             "yet. Open the server's detail for the error class.",
         ),
@@ -85,7 +85,7 @@ def _by_status() -> timeseries.Panel:
     panel = graph(
         Text(
             "Servers by status",
-            "Distinct servers by the status that the API reports, in the colours of the timeline. "
+            "Distinct servers by the status that the API reports, in the colors of the timeline. "
             "When error or stale rises, the table of servers that need attention names them.",
         ),
         Look(unit="short", width=12),

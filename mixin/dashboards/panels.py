@@ -37,7 +37,7 @@ class Text(msgspec.Struct, frozen=True):
 
     Attributes:
         title: what it shows.
-        description: what the colours mean, and what to do when it is red.
+        description: what the colors mean, and what to do when it is red.
         empty: what stands there when a query gives nothing.
     """
 
@@ -58,7 +58,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def steps(*above: tuple[float, str], base: str = states.GOOD) -> tuple[model.Threshold, ...]:
-    """`base` up to the first value, then the colour of the last value that is reached."""
+    """`base` up to the first value, then the color of the last value that is reached."""
     rest = tuple(model.Threshold(value=float(value), color=color) for value, color in above)
     return (model.Threshold(value=None, color=base), *rest)
 
@@ -98,7 +98,7 @@ def dressed(panel: P, text: Text, look: Look, queries: Sequence[prometheus.Dataq
 def number(
     text: Text, look: Look, expr: str, *, legend: str = "", trend: bool = False
 ) -> stat.Panel:
-    """A big number, coloured by its thresholds or mappings."""
+    """A big number, colored by its thresholds or mappings."""
     graph = values.BigValueGraphMode.AREA if trend else values.BigValueGraphMode.NONE
     panel = dressed(stat.Panel(), text, look, [query(expr, legend, instant=not trend)])
     return (

@@ -6,7 +6,7 @@ Several exporters may list the same account. A gauge is therefore reduced to one
 
 from __future__ import annotations
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 
 TARGET = ('job=~"$job"', 'instance=~"$instance"')
 VARIABLES = {"account_id": "account", "portal_id": "portal", "server_id": "server"}

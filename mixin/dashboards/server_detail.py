@@ -1,4 +1,4 @@
-"""One server: its state and history, its errors, its portals, its catalogue."""
+"""One server: its state and history, its errors, its portals, its catalog."""
 
 from __future__ import annotations
 

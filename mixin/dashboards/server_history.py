@@ -1,10 +1,10 @@
-"""A server's past: states, errors with their codes, syncs tried and done, its catalogue."""
+"""A server's past: states, errors with their codes, syncs tried and done, its catalog."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import Look, Text, graph, grid, history, query, steps
@@ -20,12 +20,12 @@ CODES = ("is_upstream", "retryable", "status_code", "mcp_code")
 
 
 def rows(thresholds: Thresholds) -> tuple[Row, ...]:
-    """Timelines, errors, syncs, catalogue."""
+    """Timelines, errors, syncs, catalog."""
     return (
         Row("History", (_timeline(thresholds),)),
         Row("Errors", (_errors(), _changes(thresholds))),
         Row("Syncs", (_syncs(thresholds), _attempts())),
-        Row("Catalogue", (_catalogue(),)),
+        Row("Catalog", (_catalog(),)),
     )
 
 
@@ -137,12 +137,12 @@ def _attempts() -> timeseries.Panel:
     )
 
 
-def _catalogue() -> timeseries.Panel:
+def _catalog() -> timeseries.Panel:
     tools, prompts = one(c.SERVER_TOOLS), one(c.SERVER_PROMPTS)
     return graph(
         Text(
             "Tools and prompts offered",
-            "The size of the server's catalogue. A fall means that users lost tools: ask the "
+            "The size of the server's catalog. A fall means that users lost tools: ask the "
             "server's owner whether it was meant, and look for orphaned overrides below.",
             "Never synced",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
 from mixin.dashboards.panels import PLAIN, Look, Text, grid, number, query, steps
@@ -46,7 +46,7 @@ def _states(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         ),
         _state(
             "Status",
-            "The status that the API reports: how the last sync of the catalogue went. Red or "
+            "The status that the API reports: how the last sync of the catalog went. Red or "
             "purple: read the text of the error in the product's dashboard.",
             health.reported_status(),
             states.STATUS,
@@ -54,7 +54,7 @@ def _states(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         ),
         _state(
             "Authentication",
-            "The authentication status that the API reports. Purple: the stored authorisation "
+            "The authentication status that the API reports. Purple: the stored authorization "
             "cannot be renewed; an administrator must log in again. Manual: never synced in the "
             "background.",
             health.reported_authentication(),
@@ -86,7 +86,7 @@ def _numbers(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
         ),
         _number(
             "Last successful sync",
-            "When the catalogue was last read with success. If that is long ago, compare it with "
+            "When the catalog was last read with success. If that is long ago, compare it with "
             "the attempts below: without attempts the product does not try.",
             successful,
             Look(unit="dateTimeFromNow", steps=PLAIN, width=6, height=4),

@@ -1,4 +1,4 @@
-"""What a state is called, which number stands for it, and its colour: the same on every panel.
+"""What a state is called, which number stands for it, and its color: the same on every panel.
 
 State timelines and value mappings need numbers. Each kind of state has a range of its own, so
 that one list of mappings serves every panel and no number means two things.
@@ -30,7 +30,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 WORKING = State(0, "Working", GOOD)
-NEEDS_REAUTHORISATION = State(1, "Needs re-authorisation", LAPSED)
+NEEDS_REAUTHORISATION = State(1, "Needs re-authorization", LAPSED)
 CANNOT_BE_REACHED = State(2, "Unreachable", UNREACHABLE)
 RETRYABLE_FAILURE = State(3, "Retryable upstream failure", TRANSIENT)
 IN_ERROR = State(4, "In error", BAD)
@@ -46,7 +46,7 @@ HEALTH = (
 STATUS = (
     State(10, "ready", GOOD, "ready"),
     State(11, "waiting", WAITING, "waiting"),
-    State(12, "stale (needs re-authorisation)", LAPSED, "stale"),
+    State(12, "stale (needs re-authorization)", LAPSED, "stale"),
     State(13, "error", BAD, "error"),
     State(14, "other (newer than this exporter)", UNKNOWN, "other"),
 )
@@ -55,7 +55,7 @@ AUTHENTICATION = (
     State(20, "not required", GOOD, "not_required"),
     State(21, "required", WAITING, "required"),
     State(22, "connected", GOOD, "connected"),
-    State(23, "stale (needs re-authorisation)", LAPSED, "stale"),
+    State(23, "stale (needs re-authorization)", LAPSED, "stale"),
     State(24, "manual", NEUTRAL, "manual"),
     State(25, "other (newer than this exporter)", UNKNOWN, "other"),
 )
@@ -82,7 +82,7 @@ SERVER_STATES = (*HEALTH, *STATUS, *AUTHENTICATION, *ERROR_CLASSES)
 
 
 def mappings(*states: State) -> tuple[dashboard.ValueMapping, ...]:
-    """The value mappings that show each code as its text, in its colour."""
+    """The value mappings that show each code as its text, in its color."""
     shown = {
         str(state.code): dashboard.ValueMappingResult(
             text=state.text, color=state.color, index=index
@@ -100,7 +100,7 @@ def flag(
 
 
 def fixed_color(color: str) -> dashboard.DynamicConfigValue:
-    """The property that draws a series in this colour, whatever its value."""
+    """The property that draws a series in this color, whatever its value."""
     return dashboard.DynamicConfigValue(
         id_val="color", value={"mode": "fixed", "fixedColor": color}
     )

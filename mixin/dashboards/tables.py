@@ -26,7 +26,7 @@ class Column(msgspec.Struct, frozen=True):
         field: the label, or ``Value #A`` for what query A gives.
         title: its heading.
         link: address that a click on a cell leads to, and what the link is called.
-        colored: whether the text takes the colour of its mapping or threshold.
+        colored: whether the text takes the color of its mapping or threshold.
         missing: what stands where the row has no value.
     """
 

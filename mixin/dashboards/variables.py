@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh, VariableSort
 
-from exporter.metrics import catalogue as c
+from exporter.metrics import catalog as c
 from mixin.dashboards.promql import SERVER, select
 
 if TYPE_CHECKING:

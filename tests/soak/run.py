@@ -20,7 +20,7 @@ from soak.people import Operator, leaver, scraper
 from soak.truth import ACCOUNTS, WITHOUT_FAULTS
 
 SCRAPERS, LEAVERS = 8, 2
-MOST_THREADS, MOST_FILES, MOST_GROWTH = 40, 120, 80
+MAX_THREADS, MAX_FILES, MAX_GROWTH = 40, 120, 80
 """Bounds of the exporter: threads, descriptors, and MiB beyond its memory after the start."""
 
 PATIENT, HASTY = "4s", "1s"
@@ -158,11 +158,11 @@ def _stored(server: Prometheus) -> Iterator[str]:
 
 
 def _bounds(held: Held, before: Held, api: Api, seconds: float) -> Iterator[str]:
-    if held.threads > MOST_THREADS:
+    if held.threads > MAX_THREADS:
         yield f"{held.threads} threads"
-    if held.files > MOST_FILES:
+    if held.files > MAX_FILES:
         yield f"{held.files} descriptors"
-    if held.memory > before.memory + MOST_GROWTH:
+    if held.memory > before.memory + MAX_GROWTH:
         yield f"{held.memory} MiB of memory, {before.memory} MiB after the start"
     for account in WITHOUT_FAULTS:
         if api.most_at_once[account.name] > 1:

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from exporter.model import Portal, PortalServers, Server
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.status.health import HEALTHS, Health, health_of
 from exporter.web.status.query import ATTENTION, Query
 
 TONES = ("bad", "warn", "idle", "good")
-_UNAVAILABLE = frozenset({"reauthorise", "unreachable", "error", "retryable", "waiting"})
+_UNAVAILABLE = frozenset({"reauthorize", "unreachable", "error", "retryable", "waiting"})
 
 
 class ServerEntry(msgspec.Struct, frozen=True):
     """A server of an account, as of its last whole listing; staleness counts up to now."""
 
-    account: Observed
+    account: AccountState
     server: Server
     staleness: float | None
     health: Health
@@ -40,7 +40,7 @@ class ServerEntry(msgspec.Struct, frozen=True):
 class PortalEntry(msgspec.Struct, frozen=True):
     """A portal of an account with its servers."""
 
-    account: Observed
+    account: AccountState
     portal: Portal
     servers: tuple[ServerEntry, ...]
 
@@ -105,7 +105,7 @@ class Entries(msgspec.Struct, frozen=True):
         return counts
 
 
-def entries(accounts: Iterable[Observed], now: float) -> Entries:
+def entries(accounts: Iterable[AccountState], now: float) -> Entries:
     """What the last whole listings of these accounts hold."""
     servers: list[ServerEntry] = []
     portals: list[PortalEntry] = []
@@ -134,13 +134,13 @@ def _homes(portals: Sequence[PortalServers]) -> defaultdict[str, list[Portal]]:
     return homes
 
 
-def _judged(account: Observed, server: Server, homes: list[Portal], now: float) -> ServerEntry:
+def _judged(account: AccountState, server: Server, homes: list[Portal], now: float) -> ServerEntry:
     staleness = server.staleness(now)
     return ServerEntry(account, server, staleness, health_of(server, staleness), tuple(homes))
 
 
 def _portals(
-    account: Observed, portals: Sequence[PortalServers], known: dict[str, ServerEntry]
+    account: AccountState, portals: Sequence[PortalServers], known: dict[str, ServerEntry]
 ) -> Iterator[PortalEntry]:
     for item in portals:
         servers = tuple(known[server.id] for server in item.servers)

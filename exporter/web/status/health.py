@@ -38,7 +38,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 REAUTHORISE = Health(
-    "reauthorise", 0, "bad", "Needs re-authorisation",
+    "reauthorize", 0, "bad", "Needs re-authorization",
     "The stored login has lapsed. An administrator must log in to the server again.",
 )  # fmt: skip
 UNREACHABLE = Health(

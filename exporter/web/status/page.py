@@ -12,8 +12,8 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from exporter import __version__
-from exporter.metrics.own import revision
-from exporter.scrape import Observed
+from exporter.metrics.exporter_metrics import revision
+from exporter.scrape_result import AccountState
 from exporter.web.request import Request
 from exporter.web.responses import Response
 from exporter.web.status.query import read_query
@@ -43,7 +43,7 @@ class StatusPage:
 
     def __init__(
         self,
-        accounts: Callable[[], Sequence[Observed]],
+        accounts: Callable[[], Sequence[AccountState]],
         links: Mapping[str, str],
         *,
         metrics_path: str = "/metrics",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from exporter.model import Portal
-from exporter.scrape import Observed, Scrape
+from exporter.scrape_result import AccountState, ListingResult
 from exporter.web.status import words
 from exporter.web.status.entries import PortalEntry, ServerEntry
 from exporter.web.status.tables import Column
 from exporter.web.status.words import Moment
 
-MOST_PORTALS = 3
+MAX_PORTALS = 3
 """Portals named in a server's row."""
 
 
@@ -95,7 +95,7 @@ PORTAL_COLUMNS: tuple[Column[PortalEntry], ...] = (
 )
 
 
-def account_row(account: Observed, now: float) -> AccountRow:
+def account_row(account: AccountState, now: float) -> AccountRow:
     """The account's row, as of now."""
     latest = account.latest
     if latest is None:
@@ -115,13 +115,13 @@ def account_row(account: Observed, now: float) -> AccountRow:
     )
 
 
-def _as_of(account: Observed, now: float) -> Moment | None:
+def _as_of(account: AccountState, now: float) -> Moment | None:
     """When the listing ended that is shown, where the last one failed."""
     whole = account.whole
     return None if whole is None or whole is account.latest else words.moment(whole.ended, now)
 
 
-def _outcome(account: Observed, latest: Scrape) -> AccountRow:
+def _outcome(account: AccountState, latest: ListingResult) -> AccountRow:
     name, identity = account.account_name, account.account_id
     failure = latest.failure
     if failure is None:
@@ -186,8 +186,8 @@ def server_row(entry: ServerEntry, now: float) -> ServerRow:
         never_synced=synced is None,
         tools="" if server.tools is None else f"{server.tools:,}",
         prompts="" if server.prompts is None else f"{server.prompts:,}",
-        portals=entry.portals[:MOST_PORTALS],
-        more_portals=max(0, len(entry.portals) - MOST_PORTALS),
+        portals=entry.portals[:MAX_PORTALS],
+        more_portals=max(0, len(entry.portals) - MAX_PORTALS),
         auth_type=words.AUTH_TYPES.get(server.auth_type, ""),
         authentication=words.AUTHENTICATION_STATUSES.get(server.authentication_status or "", ""),
         as_of=_as_of(entry.account, now),

@@ -10,7 +10,7 @@ import msgspec
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_ROWS = 500
+MAX_ROWS = 500
 """Rows of a table at most: a page must stay readable, and its size bounded."""
 
 SortKey = float | str | None
@@ -73,7 +73,7 @@ def table(
         shown = _sorted(items, column, descending=descending)
     return Table(
         tuple(_heading(one, column, descending=descending) for one in columns),
-        tuple(row(item) for item in shown[:MOST_ROWS]),
+        tuple(row(item) for item in shown[:MAX_ROWS]),
         len(items),
     )
 

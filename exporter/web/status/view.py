@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from exporter.scrape import Observed
+from exporter.scrape_result import AccountState
 from exporter.web.status import words
 from exporter.web.status.entries import TONES, Entries, PortalEntry, entries
 from exporter.web.status.health import HEALTHS, Health
@@ -22,7 +22,7 @@ from exporter.web.status.rows import (
     portal_row,
     server_row,
 )
-from exporter.web.status.tables import MOST_ROWS, Table, table
+from exporter.web.status.tables import MAX_ROWS, Table, table
 from exporter.web.status.words import Moment, counted
 
 QUIET_AFTER = 600.0
@@ -62,7 +62,7 @@ class View(msgspec.Struct, frozen=True):
         summary: what somebody should know first, the worst first.
         started: whether any listing is done.
         many_accounts: whether rows must say whose they are.
-        accounts: their rows, the failing first; at most `MOST_ROWS`.
+        accounts: their rows, the failing first; at most `MAX_ROWS`.
         more_accounts: rows left out.
         counts: servers by state.
         servers: those that fit.
@@ -70,8 +70,8 @@ class View(msgspec.Struct, frozen=True):
         all_servers: how many there are, whether they fit or not.
         all_portals: the same for portals.
         states: choices of the filter.
-        portal_options: choices of the filter, at most `MOST_ROWS`.
-        account_options: choices of the filter, at most `MOST_ROWS`.
+        portal_options: choices of the filter, at most `MAX_ROWS`.
+        account_options: choices of the filter, at most `MAX_ROWS`.
         legend: every state.
     """
 
@@ -93,7 +93,7 @@ class View(msgspec.Struct, frozen=True):
     legend: tuple[Health, ...] = HEALTHS
 
 
-def page_view(accounts: Sequence[Observed], query: Query, now: float) -> View:
+def page_view(accounts: Sequence[AccountState], query: Query, now: float) -> View:
     """The page that answers this query at this Unix time."""
     everything = entries(accounts, now)
     fitting = everything.of(query)
@@ -104,8 +104,8 @@ def page_view(accounts: Sequence[Observed], query: Query, now: float) -> View:
         summary=_summary(accounts, everything, now),
         started=any(account.latest is not None for account in accounts),
         many_accounts=len(accounts) > 1,
-        accounts=tuple(rows[:MOST_ROWS]),
-        more_accounts=max(0, len(rows) - MOST_ROWS),
+        accounts=tuple(rows[:MAX_ROWS]),
+        more_accounts=max(0, len(rows) - MAX_ROWS),
         counts=_counts(everything.of(msgspec.structs.replace(query, state="")), query),
         servers=table(fitting.servers, SERVER_COLUMNS, query.sort, partial(server_row, now=now)),
         portals=table(fitting.portals, PORTAL_COLUMNS, query.psort, partial(portal_row, now=now)),
@@ -120,7 +120,7 @@ def page_view(accounts: Sequence[Observed], query: Query, now: float) -> View:
     )
 
 
-def _account_rows(accounts: Sequence[Observed], query: Query, now: float) -> list[AccountRow]:
+def _account_rows(accounts: Sequence[AccountState], query: Query, now: float) -> list[AccountRow]:
     wanted = [a for a in accounts if query.account in {"", a.account_name}]
     rows = [account_row(account, now) for account in wanted]
     return sorted(rows, key=lambda row: (TONES.index(row.tone), row.name.casefold(), row.id))
@@ -129,7 +129,7 @@ def _account_rows(accounts: Sequence[Observed], query: Query, now: float) -> lis
 # --- the summary -------------------------------------------------------------------------------
 
 
-def _summary(accounts: Sequence[Observed], everything: Entries, now: float) -> tuple[Line, ...]:
+def _summary(accounts: Sequence[AccountState], everything: Entries, now: float) -> tuple[Line, ...]:
     lines = [
         *_about_listings(accounts, now),
         *([_about_servers(everything)] if any(account.whole for account in accounts) else ()),
@@ -137,7 +137,7 @@ def _summary(accounts: Sequence[Observed], everything: Entries, now: float) -> t
     return tuple(sorted(lines, key=lambda line: TONES.index(line.tone)))
 
 
-def _about_listings(accounts: Sequence[Observed], now: float) -> list[Line]:
+def _about_listings(accounts: Sequence[AccountState], now: float) -> list[Line]:
     done = [account.latest for account in accounts if account.latest is not None]
     failed = sum(scrape.failure is not None for scrape in done)
     waiting = len(accounts) - len(done)
@@ -187,12 +187,12 @@ def _counts(others: Entries, query: Query) -> tuple[Count, ...]:
 
 def _portal_options(portals: Sequence[PortalEntry], query: Query) -> tuple[Option, ...]:
     shown = [e for e in portals if query.account in {"", e.account.account_name}]
-    names = {e.portal.id: f"{e.portal.name} ({e.portal.id})" for e in shown[:MOST_ROWS]}
+    names = {e.portal.id: f"{e.portal.name} ({e.portal.id})" for e in shown[:MAX_ROWS]}
     return _options(names, query.portal)
 
 
-def _account_options(accounts: Sequence[Observed], query: Query) -> tuple[Option, ...]:
-    names = {account.account_name: account.account_name for account in accounts[:MOST_ROWS]}
+def _account_options(accounts: Sequence[AccountState], query: Query) -> tuple[Option, ...]:
+    names = {account.account_name: account.account_name for account in accounts[:MAX_ROWS]}
     return _options(names, query.account)
 
 
