@@ -19,7 +19,7 @@ from exporter.descriptors import RESERVE, share_out
 from exporter.simulator.server import Simulator
 from processes import Child, bare_environment, eventually, get
 from rawserver import RawServer, listing, portal
-from watching import samples, value
+from watching import failures, samples, value
 from webserver import Source, done, site
 
 NONE = range(0)
@@ -159,18 +159,18 @@ def kept_alive(peer: socket.socket, _: str) -> None:
             return
 
 
+def many_accounts(count: int) -> list[dict[str, str]]:
+    """Their entries in a configuration file."""
+    return [
+        {"name": f"a{number}", "account_id": f"{number:032x}", "api_token": f"token-{number:09}"}
+        for number in range(count)
+    ]
+
+
 def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
     with RawServer(kept_alive) as api:
-        accounts = [
-            {
-                "name": f"a{number}",
-                "account_id": f"{number:032x}",
-                "api_token": f"token-{number:09}",
-            }
-            for number in range(300)
-        ]
         file = tmp_path / "config.yml"
-        file.write_text(json.dumps({"base_url": api.base_url, "accounts": accounts}))
+        file.write_text(json.dumps({"base_url": api.base_url, "accounts": many_accounts(300)}))
         exporter = LimitedExporter(tmp_path, 128, f"--config.file={file}", env={})
         try:
             for _ in range(2):
@@ -181,6 +181,29 @@ def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
             assert exporter.stop() == 0
         finally:
             exporter.kill()
+
+
+def test_an_account_that_could_send_no_request_does_not_blame_the_api(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def hangs(peer: socket.socket, _: str) -> None:
+        over.wait(60)
+
+    with RawServer(hangs) as api, ExitStack() as cleanup:
+        cleanup.callback(over.set)
+        file = tmp_path / "config.yml"
+        file.write_text(json.dumps({"base_url": api.base_url, "accounts": many_accounts(12)}))
+        flags = (f"--config.file={file}", "--scrape.timeout=1")
+        exporter = LimitedExporter(tmp_path, 64, *flags, env={})
+        cleanup.callback(exporter.kill)
+        assert failures(get(f"{exporter.url}/metrics", 30.0).text) == {"timeout": 1}
+        lines = [line for line in exporter.log.splitlines() if "listing failed" in line]
+        blamed = [line for line in lines if "the API did not answer in time" in line]
+        assert len(blamed) == share_out(64).requests
+        rest = [line for line in lines if line not in blamed]
+        assert len(rest) == 12 - len(blamed)
+        assert all("before a request could be sent" in line for line in rest)
+        assert all("limit of open files" in line and "network" not in line for line in rest)
 
 
 @pytest.mark.parametrize("limit", [64, 100, 256, 1024, 4096, 65536, 1 << 20])

@@ -35,6 +35,12 @@ RETRY_DELAYS = (0.25, 0.75)
 
 HTTP_OK = 200
 
+_HINT_SLOTS = (
+    "all accounts together may have so many requests under way as the limit of open files allows; "
+    "raise it (LimitNOFILE= in systemd, ulimit -n) or --scrape.timeout, or give some of the "
+    "accounts to another exporter"
+)
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """Where and how to list one account.
@@ -130,6 +136,7 @@ class Client:
         self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
+        self._waited = False
 
     async def list_pages(self, what: str, deadline: Deadline) -> tuple[Page, ...]:
         """All pages of ``portals`` or ``servers``.
@@ -147,7 +154,13 @@ class Client:
 
         try:
             pages = await list_all(fetch, self._endpoint.per_page, self._endpoint.parallel_pages)
+        except asyncio.CancelledError:
+            if deadline.expired and self._waited:
+                raise _no_slot() from None
+            raise
         except ListingError as problem:
+            if problem.reason is Reason.TIMEOUT and self._waited:
+                raise _no_slot() from None
             self._backoff.note(problem, auth)
             raise
         finally:
@@ -188,7 +201,10 @@ class Client:
         return await self._try(what, number, deadline, auth)
 
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
+        had, self._waited = deadline.remaining, True
         async with self._slots:
+            # A slot that is free at last, when others run out of time, is of no use.
+            self._waited = deadline.remaining < had / 2
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
             self._shared_idle.take(fetcher)
             fetcher.begin()
@@ -225,6 +241,14 @@ class Client:
 
     def _failure(self, answer: Answer) -> ListingError:
         return failure(answer.status, answer.headers, answer.body, self._redact)
+
+
+def _no_slot() -> ListingError:
+    return ListingError(
+        Reason.TIMEOUT,
+        "most of the time was over before a request could be sent: too many were in progress",
+        hint=_HINT_SLOTS,
+    )
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:
