@@ -30,8 +30,9 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+MUTANTS_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs soak bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs soak mutants bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -61,6 +62,10 @@ docs: $(VENV)/.dev ## update the generated tables of the documentation
 
 soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
+
+mutants: $(VENV)/.dev ## changes in the code that no test notices; MUTANTS_ARGS='paging merge' for some modules
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	cd tests && ../$(BIN)/python -m mutants $(MUTANTS_ARGS)
 
 bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for two minutes of it
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

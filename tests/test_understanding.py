@@ -707,6 +707,16 @@ def test_of_two_records_of_an_attachment_of_the_same_age_the_order_decides_nothi
     assert read([portal("p", (shown, hidden))]) == read([portal("p", (hidden, shown))])
 
 
+@pytest.mark.parametrize("member", ["last_synced", "last_successful_sync", "modified_at"])
+def test_a_record_with_a_time_counts_before_one_without(member: str) -> None:
+    with_time, without = server(name="a", **{member: OLD}), server(name="b")
+    for listed in ((with_time, without), (without, with_time)):
+        assert [one.server.name for one in read([portal("p", listed)]).servers] == ["a"]
+    records = [{**portal("p"), "name": "a", "modified_at": OLD}, {**portal("p"), "name": "b"}]
+    for both in (records, records[::-1]):
+        assert [one.portal.name for one in read(both).portals] == ["a"]
+
+
 def test_what_is_noted_of_each_page_is_kept() -> None:
     pages = [
         decode_portals(listing([portal(one, (server(one, status=one),)), 5])) for one in ("a", "b")
