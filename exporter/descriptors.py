@@ -26,10 +26,10 @@ STDERR = 2
 
 OPEN_DESCRIPTORS = "/dev/fd"
 
-ENOUGH_DESCRIPTORS = 1 << 20
+NO_LIMIT = 1 << 20
 """Used if there is no limit."""
 
-MIN_CONNECTIONS = 64
+MIN_OPEN_FILES = 64
 """Minimum limit of open files."""
 
 
@@ -40,7 +40,7 @@ class Shares(msgspec.Struct, frozen=True):
         connections: of clients.
         backlog: client connections accepted above `connections` for a moment.
         requests: concurrent requests to the API.
-        idle: connections idle ones to the API.
+        idle: idle connections to the API.
     """
 
     connections: int
@@ -56,7 +56,7 @@ def raise_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):  # some systems allow less than they report
         hard = soft
-    return ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    return NO_LIMIT if hard == resource.RLIM_INFINITY else hard
 
 
 def inherited(limit: int) -> int:
@@ -92,10 +92,10 @@ def share_out(limit: int, in_use: int = 0) -> Shares:
     Raises:
         SettingsError: they are too few.
     """
-    if limit - in_use < MIN_CONNECTIONS:
+    if limit - in_use < MIN_OPEN_FILES:
         reason = f", because {in_use} are inherited" if in_use else ""
         raise SettingsError(
-            f"the limit of open files is {limit}, and {MIN_CONNECTIONS + in_use} are needed"
+            f"the limit of open files is {limit}, and {MIN_OPEN_FILES + in_use} are needed"
             f"{reason}; raise it (LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - in_use - RESERVE

@@ -202,7 +202,7 @@ def test_an_account_that_could_send_no_request_does_not_blame_the_api(tmp_path: 
         assert len(blamed) == share_out(64).requests
         rest = [line for line in lines if line not in blamed]
         assert len(rest) == 12 - len(blamed)
-        assert all("before a request could be sent" in line for line in rest)
+        assert all("all request slots were in use" in line for line in rest)
         assert all("limit of open files" in line and "network" not in line for line in rest)
 
 

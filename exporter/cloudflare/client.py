@@ -36,9 +36,8 @@ RETRY_DELAYS = (0.25, 0.75)
 HTTP_OK = 200
 
 _HINT_SLOTS = (
-    "all accounts together may have so many requests under way as the limit of open files allows; "
-    "raise it (LimitNOFILE= in systemd, ulimit -n) or --scrape.timeout, or give some of the "
-    "accounts to another exporter"
+    "the limit of open files bounds the requests of all accounts; raise it (LimitNOFILE= in "
+    "systemd, ulimit -n) or --scrape.timeout, or move accounts to another exporter"
 )
 
 
@@ -203,7 +202,7 @@ class Client:
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
         had, self._waited = deadline.remaining, True
         async with self._slots:
-            # A slot that is free at last, when others run out of time, is of no use.
+            # A slot that becomes free when other listings time out is too late.
             self._waited = deadline.remaining < had / 2
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
             self._shared_idle.take(fetcher)
@@ -246,7 +245,7 @@ class Client:
 def _no_slot() -> ListingError:
     return ListingError(
         Reason.TIMEOUT,
-        "most of the time was over before a request could be sent: too many were in progress",
+        "timed out waiting to send a request: all request slots were in use",
         hint=_HINT_SLOTS,
     )
 

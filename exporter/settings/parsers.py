@@ -24,7 +24,7 @@ MAX_PORT = 65535
 LONGEST_UNIX_PATH = 107
 """Bytes: what the kernel's address of a socket has room for."""
 
-OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
+OWN_PATHS = frozenset({"/-", "/config", "/probe", "/runbooks", "/sd"})
 SHOWN = 60
 
 PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -176,7 +176,7 @@ def telemetry_path(text: str) -> str:
     """A path that a client can ask for as it stands, and that is not one of the exporter's own."""
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not begin with a slash; use a path such as /metrics")
-    if text in OWN_PATHS or text.startswith("/-/"):
+    if text in OWN_PATHS or text.startswith(("/-/", "/runbooks/")):
         raise ValueError(f"{shown(text)} is kept for the exporter itself; use another path")
     return _plain_path(text)
 
