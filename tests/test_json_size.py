@@ -27,10 +27,10 @@ def test_objects_and_text_are_a_share_of_the_limit(limit: int, objects: int, tex
 
 def test_a_body_is_too_dense_with_one_object_more_than_allowed() -> None:
     allowance = Allowance(LIMIT)
-    most = b"{" * allowance.objects
-    space = b" " * (2 * MIB)  # not all in the first piece
-    assert not allowance.too_dense(space + most, never)
-    assert allowance.too_dense(space + most + b"{", never)
+    half = b"{" * (allowance.objects // 2)
+    body = half + b" " * (2 * MIB) + half  # in several pieces
+    assert not allowance.too_dense(body, never)
+    assert allowance.too_dense(body + b"{", never)
 
 
 def test_objects_are_not_counted_in_an_eighth_of_the_limit() -> None:
