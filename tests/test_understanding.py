@@ -606,6 +606,26 @@ def test_an_id_of_256_characters_is_taken_and_a_longer_one_is_not() -> None:
     )
 
 
+MOST = [{"name": "t"}] * 100_000
+
+
+@pytest.mark.parametrize(
+    ("member", "problem"),
+    [
+        ("tools", "it has more than 100000 tools or prompts"),
+        ("prompts", "it has more than 100000 tools or prompts"),
+        ("updated_tools", "it has more than 100000 overrides"),
+    ],
+)
+def test_a_server_has_a_hundred_thousand_entries_of_a_kind_at_most(
+    member: str, problem: str
+) -> None:
+    record = server(tools=[{"name": "t"}])
+    assert read([portal("p", ({**record, member: MOST},))]).skipped == ()
+    (skipped,) = read([portal("p", ({**record, member: [*MOST, *MOST[:1]]},))]).skipped
+    assert skipped == Skipped("server", "portal p, server s", problem)
+
+
 MENDED: dict[str, dict[str, Any]] = {
     "a tool that is a number": {"tools": [{"name": "a"}, 5, {"name": "b"}]},
     "a tool with a name that is a number": {"tools": [{"name": "a"}, {"name": 5}, None]},
