@@ -139,3 +139,37 @@ def test_a_million_servers_are_taken_and_no_more(many: int, listed: bool) -> Non
         problem = api.fails()
         assert problem.reason is Reason.INVALID_RESPONSE
         assert str(problem) == "the listing has more than 1000000 servers"
+
+
+def test_a_short_first_page_without_a_total_is_all_there_is() -> None:
+    api = Api(paged(7))
+    assert len(ids(api.list())) == 7
+    assert api.asked == [[1]]
+
+
+def test_a_total_that_is_too_low_leaves_the_end_to_the_short_page() -> None:
+    api = Api(paged(45, total=25))
+    assert len(ids(api.list())) == 45
+
+
+def test_an_empty_first_page_of_a_listing_that_has_items_is_incomplete() -> None:
+    api = Api(lambda _: Page(ids=(), total_count=5))
+    assert api.fails().reason is Reason.INCOMPLETE
+    assert api.asked == [[1], [1]]
+
+
+def test_pages_that_overlap_take_more_pages_than_the_total_says() -> None:
+    def answer(number: int) -> Page:
+        first = (number - 1) * 8
+        items = range(first, min(first + 10, 50))
+        return Page(ids=tuple(f"i{item}" for item in items), total_count=50)
+
+    api = Api(answer)
+    assert len({*ids(api.list())}) == 50
+    assert api.asked == [[1], [2, 3, 4, 5], [6]]
+
+
+def test_no_page_after_the_500th_is_asked_for_whatever_the_total_says() -> None:
+    api = Api(paged(6000, total=6000))
+    assert str(api.fails()) == "the listing has no end: 500 pages and still more"
+    assert api.asked[-1][-1] == 500
