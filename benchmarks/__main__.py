@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import candidates as c
-from benchmarks import endurance, rendering, stages, starting
+from benchmarks import endurance, rendering, stages, starting, status
 from benchmarks.report import report
 from benchmarks.results import Results, save
 from benchmarks.scrapes import Conditions, measure
@@ -99,6 +99,10 @@ def _stages(options: Options, results: Results) -> None:
     results.stages = stages.measure(max(options.sizes, key=_servers), options.rounds)
 
 
+def _status(options: Options, results: Results) -> None:
+    results.status = status.measure(options.rounds)
+
+
 def _servers(size: Size) -> int:
     return size.portals * size.servers
 
@@ -109,11 +113,12 @@ PARTS: dict[str, Callable[[Options, Results], None]] = {
     "starts": _starts,
     "rendering": _rendering,
     "stages": _stages,
+    "status": _status,
     "growth": _growth,
     "many": _many,
     "soak": _soak,
 }
-QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "soak")
+QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "status", "soak")
 
 
 def _rounds(options: Options, size: Size) -> int:

@@ -95,8 +95,8 @@ def share_out(limit: int, in_use: int = 0) -> Shares:
     if limit - in_use < MIN_OPEN_FILES:
         reason = f", because {in_use} are inherited" if in_use else ""
         raise SettingsError(
-            f"the limit of open files is {limit}, and {MIN_OPEN_FILES + in_use} are needed"
-            f"{reason}; raise it (LimitNOFILE= in systemd, ulimit -n)"
+            f"the limit of open files is {limit}, but at least {MIN_OPEN_FILES + in_use} are "
+            f"required{reason}; raise it (LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - in_use - RESERVE
     shares = Shares(

@@ -112,8 +112,8 @@ def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
 @pytest.mark.parametrize(
     ("limit", "inherited", "said"),
     [
-        (63, NONE, "63, and 64 are needed; "),
-        (100, range(10, 70), "100, and 124 are needed, because 60 are inherited; "),
+        (63, NONE, "63, but at least 64 are required; "),
+        (100, range(10, 70), "100, but at least 124 are required, because 60 are inherited; "),
     ],
 )
 def test_too_low_a_limit_ends_the_start_and_says_so(
@@ -198,7 +198,7 @@ def test_an_account_that_could_send_no_request_does_not_blame_the_api(tmp_path: 
         cleanup.callback(exporter.kill)
         assert failures(get(f"{exporter.url}/metrics", 30.0).text) == {"timeout": 1}
         lines = [line for line in exporter.log.splitlines() if "listing failed" in line]
-        blamed = [line for line in lines if "the API did not answer in time" in line]
+        blamed = [line for line in lines if "the API did not respond in time" in line]
         assert len(blamed) == share_out(64).requests
         rest = [line for line in lines if line not in blamed]
         assert len(rest) == 12 - len(blamed)
@@ -268,5 +268,9 @@ def test_slow_readers_on_every_place_make_room_for_scrapes_and_health(
             status, _, body = served.ask()
             assert (status, body) == (200, b"up 1\n")
             assert time.monotonic() - began < 3
-    lines = [one for one in caplog.records if one.getMessage() == "connection closed to make room"]
-    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow reader"}
+    lines = [
+        one
+        for one in caplog.records
+        if one.getMessage() == "closed a client connection to free capacity"
+    ]
+    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow client"}

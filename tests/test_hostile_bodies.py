@@ -400,7 +400,7 @@ def test_each_fault_is_replaced_and_nothing_else(
 
 
 def test_a_body_that_is_mostly_not_utf8_is_refused() -> None:
-    with pytest.raises(UnrepairableError, match=r"^it is not UTF-8$"):
+    with pytest.raises(UnrepairableError, match=r"^not UTF-8$"):
         repaired(b"\xff" * 20_000, lambda: None)
 
 
@@ -413,7 +413,7 @@ def test_a_body_without_a_fault_is_not_copied(body: bytes) -> None:
 
 @pytest.mark.parametrize("fault", [b"NaN,", b'"\\ud800",'])
 def test_a_body_full_of_faults_is_refused(fault: bytes) -> None:
-    with pytest.raises(UnrepairableError, match=r"^it is full of what JSON does not allow$"):
+    with pytest.raises(UnrepairableError, match=r"^too many JSON syntax errors$"):
         repaired(fault * 100_001, lambda: None)
     assert repaired(fault * 1000, lambda: None)
 

@@ -84,7 +84,7 @@ def test_missing_items_are_looked_for_once_more_and_then_counted() -> None:
     problem = api.fails()
     assert api.asked == [[1], [2], [1], [2]]
     assert problem.reason is Reason.INCOMPLETE
-    assert str(problem) == "3 of 15 items are missing, and were again when asked once more"
+    assert str(problem) == "3 of 15 items are missing, also after a retry"
 
 
 def test_a_full_page_that_repeats_an_earlier_one_ends_the_listing() -> None:
@@ -106,7 +106,7 @@ def test_a_listing_without_an_end_is_given_up_after_500_pages() -> None:
     api = Api(lambda number: Page(ids=tuple(f"{number}-{item}" for item in range(10))))
     problem = api.fails()
     assert problem.reason is Reason.INVALID_RESPONSE
-    assert str(problem) == "the listing has no end: 500 pages and still more"
+    assert str(problem) == "the listing has more than 500 pages"
     assert api.asked[-1] == [500]
 
 
@@ -171,5 +171,5 @@ def test_pages_that_overlap_take_more_pages_than_the_total_says() -> None:
 
 def test_no_page_after_the_500th_is_asked_for_whatever_the_total_says() -> None:
     api = Api(paged(6000, total=6000))
-    assert str(api.fails()) == "the listing has no end: 500 pages and still more"
+    assert str(api.fails()) == "the listing has more than 500 pages"
     assert api.asked[-1][-1] == 500

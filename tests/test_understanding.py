@@ -210,25 +210,23 @@ GARBAGE = [
 def test_a_text_that_is_no_time_counts_as_not_reported_and_is_noted(field: str, text: str) -> None:
     assert getattr(read_server(**{field: text}), TIME_FIELDS[field]) is None
     assert notes(**{field: text}) == [
-        f"server {field} is not a time and counts as not reported: {text!r}"
+        f"server {field} {text!r} is not a time; treated as not reported"
     ]
 
 
 @pytest.mark.parametrize("field", ["created_at", "modified_at"])
 def test_a_time_of_a_portal_that_is_none_is_noted_too(field: str) -> None:
     inventory = read([{**portal("p"), field: "soon"}])
-    assert inventory.notes == {f"portal {field} is not a time and counts as not reported: 'soon'"}
+    assert inventory.notes == {f"portal {field} 'soon' is not a time; treated as not reported"}
     assert inventory.portals[0].portal.created is None
     assert inventory.portals[0].portal.modified is None
 
 
 def test_a_note_holds_the_first_sixty_characters() -> None:
     shown = "x" * 60
-    assert notes(status=f"{shown}y") == [
-        f"server status {shown!r} is not known here and counts as other"
-    ]
+    assert notes(status=f"{shown}y") == [f"server status {shown!r} is unknown; reported as other"]
     assert notes(created_at=f"{shown}y") == [
-        f"server created_at is not a time and counts as not reported: {shown!r}"
+        f"server created_at {shown!r} is not a time; treated as not reported"
     ]
 
 
@@ -389,7 +387,7 @@ def test_a_value_of_a_closed_set_is_kept(field: str, known: str) -> None:
 def test_a_value_that_the_api_added_since_counts_as_other_and_is_noted(field: str) -> None:
     assert getattr(read_server(**{field: "brand_new"}), field) == "other"
     assert notes(**{field: "brand_new"}) == [
-        f"server {field} 'brand_new' is not known here and counts as other"
+        f"server {field} 'brand_new' is unknown; reported as other"
     ]
 
 
@@ -453,7 +451,7 @@ def test_code_mode_is_read_from_the_new_member_or_else_from_the_old(
 
 def test_a_code_mode_that_the_api_added_since_is_noted() -> None:
     assert read([{**portal("p"), "code_mode": "sometimes"}]).notes == {
-        "portal code_mode 'sometimes' is not known here and counts as other"
+        "portal code_mode 'sometimes' is unknown; reported as other"
     }
 
 
@@ -580,8 +578,8 @@ def test_a_server_that_cannot_be_read_is_left_out_alone(bad: Any) -> None:
     assert "server 2" in inventory.skipped[0].where or "server bad" in inventory.skipped[0].where
 
 
-NO_ID = "it has no id"
-TOO_LONG = "its id has 257 characters, 256 at most are taken"
+NO_ID = "no id"
+TOO_LONG = "the id has 257 characters, the maximum is 256"
 
 
 @pytest.mark.parametrize("identity", [None, ""])
@@ -612,9 +610,9 @@ MOST = [{"name": "t"}] * 100_000
 @pytest.mark.parametrize(
     ("member", "problem"),
     [
-        ("tools", "it has more than 100000 tools or prompts"),
-        ("prompts", "it has more than 100000 tools or prompts"),
-        ("updated_tools", "it has more than 100000 overrides"),
+        ("tools", "more than 100000 tools or prompts"),
+        ("prompts", "more than 100000 tools or prompts"),
+        ("updated_tools", "more than 100000 overrides"),
     ],
 )
 def test_a_server_has_a_hundred_thousand_entries_of_a_kind_at_most(
