@@ -32,8 +32,9 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 TIMELINES_ARGS ?=
+MUTANTS_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs screenshots soak timelines bench parts
+.PHONY: help demo test lint format dashboards docs screenshots soak timelines mutants bench parts
 .PHONY: pristine clean
 .PHONY: image image-check image-requirements manifests
 
@@ -71,6 +72,10 @@ soak: $(VENV)/.dev parts ## compare metrics under random failures; SOAK_ARGS='--
 
 timelines: $(VENV)/.dev parts ## check alert rules on random timelines; TIMELINES_ARGS='--seeds 50 --from 7'
 	cd tests && ../$(BIN)/python -m timelines $(TIMELINES_ARGS)
+
+mutants: $(VENV)/.dev ## mutation testing; MUTANTS_ARGS='paging merge' selects modules
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	cd tests && ../$(BIN)/python -m mutants $(MUTANTS_ARGS)
 
 bench: $(VENV)/.dev ## run the benchmarks; BENCH_ARGS='--quick' takes two minutes
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
