@@ -344,6 +344,17 @@ CASES = {
         account(125, 300),
         outages=(Outage("a", 100, 300, ("timeout", "auth", "rate_limited")),),
     ),
+    "the reason changes just before an alert fires": case(
+        account(80, 136),
+        targets=(Target("one:10180", "metrics", ("a",), 5, missed=(65,)),),
+        outages=(Outage("a", 56, 136, ("upstream_4xx", "internal", "rate_limited")),),
+        minutes=136,
+    ),
+    "credentials are refused just before an alert fires": case(
+        account(80, 136),
+        outages=(Outage("a", 56, 77, ("timeout",)), Outage("a", 78, 136, ("auth",))),
+        minutes=136,
+    ),
     "credentials are refused": case(
         account(110, 300, severity="critical"),
         outages=(Outage("a", 100, 300, ("auth",)),),

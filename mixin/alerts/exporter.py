@@ -18,8 +18,8 @@ from mixin.alerts.text import (
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
 
-REJECTED = f'{promql.FAILED}{{reason=~"auth|not_found"}} == 1'
-LIMITED = f'{promql.FAILED}{{reason="rate_limited"}} == 1'
+REJECTED = f'{promql.FAILED}{{reason=~"auth|not_found"}}'
+LIMITED = f'{promql.FAILED}{{reason="rate_limited"}}'
 
 
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
@@ -151,6 +151,11 @@ def _removed(scope: Scope) -> str:
 def _listing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
     by = scope.account
     unlisted = f"{promql.UP} == 0"
+    # Only what has been known for so long that its own alert fires takes the place of another
+    # alert: or one reason after the other would put all of them off.
+    rejected, limited = REJECTED + " == 1", LIMITED + " == 1"
+    long_rejected = f"{REJECTED} offset {t.access_denied_for} == 1"
+    long_limited = f"{LIMITED} offset {t.rate_limited_for} == 1"
     last = f"max by ({by}) ({scope.last('cloudflare_mcp_up')}) == 0"
     description = lines(
         f"No exporter can list {text.account} (id {{{{ $labels.account_id }}}}).",
@@ -161,7 +166,7 @@ def _listing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
     return [
         Alert(
             name="AccountAccessDenied",
-            expr=both(last, by, REJECTED),
+            expr=both(last, by, rejected),
             after=t.access_denied_for,
             severity="critical",
             summary="The API refuses the exporter's credentials or does not know the account.",
@@ -170,7 +175,7 @@ def _listing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
         ),
         Alert(
             name="AccountRateLimited",
-            expr=unless(both(unlisted, by, LIMITED), by, REJECTED),
+            expr=unless(both(unlisted, by, limited), by, long_rejected),
             after=t.rate_limited_for,
             severity="warning",
             summary="The API's rate limit keeps the exporter from listing an account.",
@@ -179,7 +184,7 @@ def _listing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
         ),
         Alert(
             name="AccountListingFailing",
-            expr=unless(unlisted, by, REJECTED, LIMITED),
+            expr=unless(unlisted, by, long_rejected, long_limited),
             after=t.listing_failing_for,
             severity="warning",
             summary=summary,
@@ -188,7 +193,7 @@ def _listing(t: Thresholds, scope: Scope, text: Text) -> list[Alert]:
         ),
         Alert(
             name="AccountListingFailingLong",
-            expr=unless(unlisted, by, REJECTED),
+            expr=unless(unlisted, by, long_rejected),
             after=t.listing_failing_critical_for,
             severity="critical",
             summary=summary,
