@@ -1,0 +1,185 @@
+"""Probes each target at most once per interval, however often it is asked for.
+
+Prometheus decides when a target is probed; several Prometheus servers, or people with a browser,
+must not multiply the requests to it. So a probe in progress is shared, and for a while after it its
+result is served again, with its time. That while is the configured interval, or longer where the
+target asks for it (``Retry-After``, ``ttlMs``) or has failed several times; it varies by a tenth, so
+that targets do not fall into step.
+
+A probe runs in a thread, bounded by the deadline that its scrape allows. At the deadline its socket
+is shut down; a little later the result is given up, since a name lookup cannot be interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import msgspec
+
+from exporter.deadline import Deadline
+from exporter.probes.mcp import CLEANUP_SECONDS, Era
+from exporter.probes.result import Outcome, ProbeResult
+from exporter.threads import in_thread
+
+MAX_TTL = 300.0
+"""Seconds: longer than that nobody should be blind because a server says that its answer keeps."""
+
+MAX_BACKOFF = 300.0
+FAILURES_AT_FULL_PACE = 3
+JITTER = 0.1
+FORGET_AFTER = 3600.0
+"""Seconds after which a target that nobody asks for is forgotten."""
+
+
+class Probe(Protocol):
+    """`exporter.probes.server.ServerProbe` or `exporter.probes.portal.PortalProbe`."""
+
+    @property
+    def era(self) -> Era | None:
+        """Of the protocol that the target spoke."""
+
+    @property
+    def ttl(self) -> float:
+        """Seconds for which the target asks not to be asked again."""
+
+    def interrupt(self) -> None:
+        """End it early, from another thread."""
+
+    def run(self) -> ProbeResult:
+        """Probe; blocks."""
+
+
+class BusyError(Exception):
+    """No probe could be made in time: too many are in progress."""
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """A result with the Unix time at which its probe ended."""
+
+    result: ProbeResult
+    ended: float
+
+
+class _State:
+    """What is remembered of a target."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Observation] | None = None
+        self.latest: Observation | None = None
+        self.not_before = 0.0
+        self.era: Era | None = None
+        self.failures = 0
+        self.asked = 0.0
+
+
+class Prober:
+    """All probes of the process; for one event loop.
+
+    Args:
+        min_interval: seconds between two probes of one target.
+        most: probes at the same time, each with a thread.
+        clock: monotonic seconds.
+        wall_clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        min_interval: float = 30.0,
+        most: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._min_interval = min_interval
+        self._slots = asyncio.Semaphore(most)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._states: dict[Hashable, _State] = {}
+        self._pruned = clock()
+
+    def latest(self, key: Hashable) -> Observation | None:
+        """The last result for the target; None if there is none."""
+        state = self._states.get(key)
+        return None if state is None else state.latest
+
+    async def probe(
+        self, key: Hashable, start: Callable[[Deadline, Era | None], Probe], seconds: float
+    ) -> Observation:
+        """The result of a new probe, of the one in progress, or the last one if it is too early.
+
+        Args:
+            key: of the target.
+            start: makes a probe, given its deadline and the era that the target spoke last time.
+            seconds: that the caller can wait.
+
+        Raises:
+            BusyError: there is no result in time, and the target is not to blame for it.
+        """
+        state = self._state(key)
+        if state.task is None or state.task.done():
+            if state.latest is not None and self._clock() < state.not_before:
+                return state.latest
+            state.task = asyncio.get_running_loop().create_task(self._run(state, start, seconds))
+        # Neither the end of this wait nor its cancellation touches the task.
+        await asyncio.wait([state.task], timeout=seconds)
+        if not state.task.done():
+            raise BusyError
+        return state.task.result()
+
+    def _state(self, key: Hashable) -> _State:
+        now = self._clock()
+        if now - self._pruned > FORGET_AFTER:
+            self._pruned = now
+            self._states = {k: s for k, s in self._states.items() if now - s.asked < FORGET_AFTER}
+        state = self._states.setdefault(key, _State())
+        state.asked = now
+        return state
+
+    async def _run(
+        self, state: _State, start: Callable[[Deadline, Era | None], Probe], seconds: float
+    ) -> Observation:
+        end = asyncio.get_running_loop().time() + seconds
+        try:
+            async with asyncio.timeout(seconds / 2):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise BusyError from None
+        try:
+            left = end - asyncio.get_running_loop().time()
+            probe = start(Deadline(_budget(left)), state.era)
+            result = await _bounded(probe, left)
+        finally:
+            self._slots.release()
+        state.latest = Observation(result, self._wall_clock())
+        state.era = probe.era
+        state.failures = 0 if result.success else state.failures + 1
+        state.not_before = self._clock() + self._wait(state, result, probe.ttl)
+        return state.latest
+
+    def _wait(self, state: _State, result: ProbeResult, ttl: float) -> float:
+        beyond = state.failures - FAILURES_AT_FULL_PACE
+        backoff = min(self._min_interval * 2 ** min(beyond, 16), MAX_BACKOFF) if beyond > 0 else 0.0
+        wait = max(self._min_interval, min(ttl, MAX_TTL), result.retry_after, backoff)
+        return wait * random.uniform(1, 1 + JITTER)  # noqa: S311 - spreads load, hides nothing
+
+
+def _budget(seconds: float) -> float:
+    """The part of a scrape's time that the probe may use; the rest is for its cleanup."""
+    return max(seconds - CLEANUP_SECONDS - 0.2, seconds / 2)
+
+
+async def _bounded(probe: Probe, seconds: float) -> ProbeResult:
+    """The probe's result; it is interrupted at its deadline, and given up at the end."""
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(_budget(seconds), probe.interrupt)
+    try:
+        async with asyncio.timeout(max(0.0, seconds - 0.05)):
+            return await in_thread(probe.run, name="probe", interrupt=probe.interrupt)
+    except TimeoutError:
+        return ProbeResult(Outcome.TIMEOUT, success=False, problem="no answer in time")
+    finally:
+        timer.cancel()
