@@ -36,13 +36,14 @@ class Metric(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
 
 
-def _gauge(
+def gauge(
     name: str,
     help_: str,
     labels: tuple[str, ...],
     *fields: str,
     unit: Literal["", "seconds", "bytes"] = "",
 ) -> Metric:
+    """The declaration of a gauge, whose name gets the product's prefix."""
     return Metric(f"cloudflare_mcp_{name}", "gauge", help_, labels, unit, fields)
 
 
@@ -51,26 +52,26 @@ STALENESS_FIELDS = ("server.last_successful_sync", "server.created_at")
 
 # --- the account -------------------------------------------------------------------------------
 
-UP = _gauge(
+UP = gauge(
     "up",
     "1 if this scrape, or the cached listing that serves it, listed the account whole, 0 if not; "
     "while 0 the account has no portal and no server series.",
     ACCOUNT,
 )
-ACCOUNT_INFO = _gauge(
+ACCOUNT_INFO = gauge(
     "account_info",
     "Always 1; account_name is the configured name of the account, or its id.",
     (*ACCOUNT, "account_name"),
 )
-PORTALS = _gauge("portals", "Portals of the account.", ACCOUNT, "portal.id")
-SERVERS = _gauge(
+PORTALS = gauge("portals", "Portals of the account.", ACCOUNT, "portal.id")
+SERVERS = gauge(
     "servers",
     "Distinct servers of the account by auth_type; a server in several portals counts once.",
     (*ACCOUNT, "auth_type"),
     "server.id",
     "server.auth_type",
 )
-COLLECTION_DURATION = _gauge(
+COLLECTION_DURATION = gauge(
     "collection_duration_seconds",
     "How long the listing behind this scrape took; with a cache, the one that serves it.",
     ACCOUNT,
@@ -82,13 +83,13 @@ COLLECTION_FAILURES = Metric(
     "Listings that failed, by reason; every reason is present from the start.",
     (*ACCOUNT, "reason"),
 )
-LAST_SUCCESS = _gauge(
+LAST_SUCCESS = gauge(
     "last_success_timestamp_seconds",
     "Unix time at which the last whole listing ended; absent until there was one.",
     ACCOUNT,
     unit="seconds",
 )
-SKIPPED_RECORDS = _gauge(
+SKIPPED_RECORDS = gauge(
     "skipped_records",
     "Portal and server records of this listing left out because they could not be identified "
     "or read; the log names each once.",
@@ -113,7 +114,7 @@ API_RESPONSE_BYTES = Metric(
     "Bytes of the API's answers after decompression.",
     ACCOUNT,
 )
-API_RATELIMIT_REMAINING = _gauge(
+API_RATELIMIT_REMAINING = gauge(
     "api_ratelimit_remaining",
     "Requests left in the API's current window: r= of the last Ratelimit header; "
     "absent until one came.",
@@ -122,7 +123,7 @@ API_RATELIMIT_REMAINING = _gauge(
 
 # --- a portal ----------------------------------------------------------------------------------
 
-PORTAL_INFO = _gauge(
+PORTAL_INFO = gauge(
     "portal_info",
     "Always 1; the portal's name, and its hostname without user info, query and fragment.",
     (*PORTAL, "portal_name", "hostname"),
@@ -130,21 +131,21 @@ PORTAL_INFO = _gauge(
     "portal.name",
     "portal.hostname",
 )
-PORTAL_SERVERS = _gauge(
+PORTAL_SERVERS = gauge(
     "portal_servers",
     "Distinct servers attached to the portal by auth_type.",
     (*PORTAL, "auth_type"),
     "portal.servers",
     "server.auth_type",
 )
-PORTAL_SERVERS_WITH_ERROR = _gauge(
+PORTAL_SERVERS_WITH_ERROR = gauge(
     "portal_servers_with_error",
     "Servers of the portal whose cloudflare_mcp_server_error is 1.",
     PORTAL,
     "portal.servers",
     *ERROR_FIELDS,
 )
-PORTAL_SERVERS_RETRYABLE = _gauge(
+PORTAL_SERVERS_RETRYABLE = gauge(
     "portal_servers_retryable_upstream_failure",
     "Servers of the portal whose cloudflare_mcp_server_retryable_upstream_failure is 1.",
     PORTAL,
@@ -153,7 +154,7 @@ PORTAL_SERVERS_RETRYABLE = _gauge(
     "server.error_details.is_upstream",
     "server.error_details.retryable",
 )
-PORTAL_STALENESS = _gauge(
+PORTAL_STALENESS = gauge(
     "portal_sync_staleness_seconds",
     "Largest cloudflare_mcp_server_sync_staleness_seconds among the portal's servers; "
     "absent if none has one.",
@@ -162,35 +163,35 @@ PORTAL_STALENESS = _gauge(
     *STALENESS_FIELDS,
     unit="seconds",
 )
-PORTAL_CODE_MODE = _gauge(
+PORTAL_CODE_MODE = gauge(
     "portal_code_mode",
     "1 for the value of code_mode that holds, 0 for the others; "
     "absent if code_mode is not reported.",
     (*PORTAL, "code_mode"),
     "portal.code_mode",
 )
-PORTAL_CODE_MODE_ALLOWED = _gauge(
+PORTAL_CODE_MODE_ALLOWED = gauge(
     "portal_code_mode_allowed",
     "0 if code_mode is off or allow_code_mode is false, else 1; absent if neither is reported.",
     PORTAL,
     "portal.code_mode",
     "portal.allow_code_mode",
 )
-PORTAL_GATEWAY = _gauge(
+PORTAL_GATEWAY = gauge(
     "portal_secure_web_gateway",
     "1 if the portal's traffic goes through the secure web gateway (secure_web_gateway); "
     "absent if not reported.",
     PORTAL,
     "portal.secure_web_gateway",
 )
-PORTAL_CREATED = _gauge(
+PORTAL_CREATED = gauge(
     "portal_created_timestamp_seconds",
     "Unix time of the portal's created_at; absent if not reported.",
     PORTAL,
     "portal.created_at",
     unit="seconds",
 )
-PORTAL_MODIFIED = _gauge(
+PORTAL_MODIFIED = gauge(
     "portal_modified_timestamp_seconds",
     "Unix time of the portal's modified_at; absent if not reported.",
     PORTAL,
@@ -200,7 +201,7 @@ PORTAL_MODIFIED = _gauge(
 
 # --- a server ----------------------------------------------------------------------------------
 
-SERVER_INFO = _gauge(
+SERVER_INFO = gauge(
     "server_info",
     "Always 1; the server's name, auth_type, and its hostname without user info, query and "
     "fragment.",
@@ -211,13 +212,13 @@ SERVER_INFO = _gauge(
     "server.hostname",
     "server.auth_type",
 )
-SERVER_STATUS = _gauge(
+SERVER_STATUS = gauge(
     "server_status",
     "1 for the value of status that holds, 0 for the others; absent if status is not reported.",
     (*SERVER, "status"),
     "server.status",
 )
-SERVER_AUTHENTICATION_STATUS = _gauge(
+SERVER_AUTHENTICATION_STATUS = gauge(
     "server_authentication_status",
     "1 for the value of authentication_status that holds, 0 for the others; an "
     "auth_config_summary.auth_mode of manual counts as manual; absent if neither is reported.",
@@ -225,13 +226,13 @@ SERVER_AUTHENTICATION_STATUS = _gauge(
     "server.authentication_status",
     "server.auth_config_summary.auth_mode",
 )
-SERVER_ERROR = _gauge(
+SERVER_ERROR = gauge(
     "server_error",
     "1 if error is a non-empty text or error_details has a member that is not null, else 0.",
     SERVER,
     *ERROR_FIELDS,
 )
-SERVER_ERROR_INFO = _gauge(
+SERVER_ERROR_INFO = gauge(
     "server_error_info",
     "1 while the server is in error with error_details: true, false or unknown, and the codes "
     "as whole numbers or empty; absent otherwise.",
@@ -242,7 +243,7 @@ SERVER_ERROR_INFO = _gauge(
     "server.error_details.status_code",
     "server.error_details.mcp_code",
 )
-SERVER_RETRYABLE = _gauge(
+SERVER_RETRYABLE = gauge(
     "server_retryable_upstream_failure",
     "1 if the server is in error and error_details.is_upstream and .retryable are both true, "
     "else 0.",
@@ -251,21 +252,21 @@ SERVER_RETRYABLE = _gauge(
     "server.error_details.is_upstream",
     "server.error_details.retryable",
 )
-SERVER_LAST_SYNC = _gauge(
+SERVER_LAST_SYNC = gauge(
     "server_last_sync_timestamp_seconds",
     "Unix time of the last sync attempt (last_synced); absent if there was none.",
     SERVER,
     "server.last_synced",
     unit="seconds",
 )
-SERVER_LAST_SUCCESSFUL_SYNC = _gauge(
+SERVER_LAST_SUCCESSFUL_SYNC = gauge(
     "server_last_successful_sync_timestamp_seconds",
     "Unix time of the last successful sync (last_successful_sync); absent if there was none.",
     SERVER,
     "server.last_successful_sync",
     unit="seconds",
 )
-SERVER_STALENESS = _gauge(
+SERVER_STALENESS = gauge(
     "server_sync_staleness_seconds",
     "Seconds from last_successful_sync, or from created_at if there never was one, to this "
     "scrape; never negative; absent if neither is known.",
@@ -273,41 +274,41 @@ SERVER_STALENESS = _gauge(
     *STALENESS_FIELDS,
     unit="seconds",
 )
-SERVER_TOOLS = _gauge(
+SERVER_TOOLS = gauge(
     "server_tools", "Tools that the server offers; absent where tools is null.", SERVER,
     "server.tools",
 )  # fmt: skip
-SERVER_PROMPTS = _gauge(
+SERVER_PROMPTS = gauge(
     "server_prompts", "Prompts that the server offers; absent where prompts is null.", SERVER,
     "server.prompts",
 )  # fmt: skip
-SERVER_PORTALS = _gauge(
+SERVER_PORTALS = gauge(
     "server_portals",
     "Portals that the server is attached to; 0 is seen with --collector.servers only.",
     SERVER,
     "portal.servers",
 )
-SERVER_GATEWAY = _gauge(
+SERVER_GATEWAY = gauge(
     "server_secure_web_gateway",
     "1 if traffic to the server goes through the secure web gateway (secure_web_gateway); "
     "absent if not reported.",
     SERVER,
     "server.secure_web_gateway",
 )
-SERVER_SHARED_CALLBACK = _gauge(
+SERVER_SHARED_CALLBACK = gauge(
     "server_shared_oauth_callback",
     "1 if is_shared_oauth_callback_enabled; absent if not reported.",
     SERVER,
     "server.is_shared_oauth_callback_enabled",
 )
-SERVER_CREATED = _gauge(
+SERVER_CREATED = gauge(
     "server_created_timestamp_seconds",
     "Unix time of the server's created_at; absent if not reported.",
     SERVER,
     "server.created_at",
     unit="seconds",
 )
-SERVER_MODIFIED = _gauge(
+SERVER_MODIFIED = gauge(
     "server_modified_timestamp_seconds",
     "Unix time of the server's modified_at; absent if not reported.",
     SERVER,
@@ -317,26 +318,26 @@ SERVER_MODIFIED = _gauge(
 
 # --- a server in a portal ----------------------------------------------------------------------
 
-PORTAL_SERVER_INFO = _gauge(
+PORTAL_SERVER_INFO = gauge(
     "portal_server_info",
     "Always 1; this server is attached to this portal.",
     ATTACHMENT,
     "portal.servers",
 )
-PORTAL_SERVER_DEFAULT_DISABLED = _gauge(
+PORTAL_SERVER_DEFAULT_DISABLED = gauge(
     "portal_server_default_disabled",
     "1 if the portal hides the server's tools and prompts unless one is enabled "
     "(default_disabled); absent if not reported.",
     ATTACHMENT,
     "server.default_disabled",
 )
-PORTAL_SERVER_ON_BEHALF = _gauge(
+PORTAL_SERVER_ON_BEHALF = gauge(
     "portal_server_on_behalf",
     "1 if the portal connects with its users' own credentials (on_behalf); absent if not reported.",
     ATTACHMENT,
     "server.on_behalf",
 )
-PORTAL_SERVER_EXPOSED_TOOLS = _gauge(
+PORTAL_SERVER_EXPOSED_TOOLS = gauge(
     "portal_server_exposed_tools",
     "Tools of the server that the portal shows its users, by updated_tools[].enabled and "
     "default_disabled; absent where tools is null.",
@@ -345,7 +346,7 @@ PORTAL_SERVER_EXPOSED_TOOLS = _gauge(
     "server.updated_tools",
     "server.default_disabled",
 )
-PORTAL_SERVER_EXPOSED_PROMPTS = _gauge(
+PORTAL_SERVER_EXPOSED_PROMPTS = gauge(
     "portal_server_exposed_prompts",
     "Prompts of the server that the portal shows its users, by updated_prompts[].enabled and "
     "default_disabled; absent where prompts is null.",
@@ -354,7 +355,7 @@ PORTAL_SERVER_EXPOSED_PROMPTS = _gauge(
     "server.updated_prompts",
     "server.default_disabled",
 )
-PORTAL_SERVER_ORPHANED = _gauge(
+PORTAL_SERVER_ORPHANED = gauge(
     "portal_server_orphaned_overrides",
     "Entries of updated_tools and updated_prompts that name something the server does not "
     "offer any more; absent where the catalog is null.",
@@ -367,17 +368,17 @@ PORTAL_SERVER_ORPHANED = _gauge(
 
 # --- the exporter itself -----------------------------------------------------------------------
 
-BUILD_INFO = _gauge(
+BUILD_INFO = gauge(
     "exporter_build_info",
     "Always 1; the exporter's version and revision, and the Python it runs on.",
     ("version", "revision", "python_version"),
 )
-CONFIG_RELOAD_SUCCESSFUL = _gauge(
+CONFIG_RELOAD_SUCCESSFUL = gauge(
     "exporter_config_last_reload_successful",
     "1 if the last attempt to load the configuration worked, 0 if the old one is still in use.",
     (),
 )
-CONFIG_RELOAD_TIMESTAMP = _gauge(
+CONFIG_RELOAD_TIMESTAMP = gauge(
     "exporter_config_last_reload_success_timestamp_seconds",
     "Unix time at which the configuration in use was loaded.",
     (),

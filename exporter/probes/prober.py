@@ -1,10 +1,10 @@
 """Probes each target at most once per interval, however often it is asked for.
 
 Prometheus decides when a target is probed; several Prometheus servers, or people with a browser,
-must not multiply the requests to it. So a probe in progress is shared, and for a while after it its
-result is served again, with its time. That while is the configured interval, or longer where the
-target asks for it (``Retry-After``, ``ttlMs``) or has failed several times; it varies by a tenth, so
-that targets do not fall into step.
+must not multiply the requests to it. So a probe in progress is shared, and its result is served
+again until the interval is over, with its time. The interval is longer if the target asks for it
+(``Retry-After``, ``ttlMs``) or has failed several times; it varies by a tenth, so that targets do
+not fall into step.
 
 A probe runs in a thread, bounded by the deadline that its scrape allows. At the deadline its socket
 is shut down; a little later the result is given up, since a name lookup cannot be interrupted.

@@ -1,4 +1,4 @@
-"""What may be probed: the servers and portals of an account's last listing, and nothing else. Pure."""
+"""What may be probed: the servers and portals of an account's last listing only. Pure."""
 
 from __future__ import annotations
 
