@@ -12,22 +12,26 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from exporter import __version__
+from exporter.account_probes import AccountProbes, UnknownTargetError, UnlistedError
 from exporter.accounts import Accounts
 from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
 from exporter.malloc import return_large_blocks
+from exporter.probes.prober import BusyError, Prober
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
 from exporter.settings import Account, Credentials, Secret, Settings, load
 from exporter.web.access import OPEN
 from exporter.web.listen import handed_over, listen
+from exporter.web.probe_routes import ProbeRoutes
 from exporter.web.public_address import PublicAddress
 from exporter.web.routes import App
 from exporter.web.server import Server
@@ -86,7 +90,7 @@ async def _run(
     if settings.check:
         return await check(accounts, settings.check_format, sys.stdout.buffer)
     reloader = Reloader(load_again, settings, accounts, known)
-    await _serve(settings, accounts, reloader, environ, shares)
+    await _serve(settings, accounts, known, reloader, environ, shares)
     return 0
 
 
@@ -96,6 +100,7 @@ async def _run(
 async def _serve(
     settings: Settings,
     accounts: Accounts,
+    known: KnownSecrets,
     reloader: Reloader,
     environ: Mapping[str, str],
     shares: Shares,
@@ -103,12 +108,15 @@ async def _serve(
     notifier = Notifier(environ, os.getpid())
     web = web_config_file(settings.web_config_file) if settings.web_config_file else None
     control = _Control(reloader, notifier)
+    address = PublicAddress(settings.route_prefix, settings.external_url)
+    probes = AccountProbes(accounts, known, Prober(), offset=settings.scrape_timeout_offset)
     app = App(
         accounts,
         telemetry_path=settings.telemetry_path,
         control=control,
         lifecycle=settings.enable_lifecycle,
-        site=PublicAddress(settings.route_prefix, settings.external_url),
+        site=address,
+        probes=ProbeRoutes(probes, address, _status_of).handlers(),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
     )
@@ -126,6 +134,17 @@ async def _serve(
     await server.serve()
     reloading.cancel()
     event(LOG, logging.INFO, "stopped")
+
+
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status for an error of a probe; None if it is unexpected."""
+    match error:
+        case UnknownTargetError():
+            return HTTPStatus.NOT_FOUND
+        case UnlistedError() | BusyError():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case _:
+            return None
 
 
 class _Control:

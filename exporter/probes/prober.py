@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from exporter.deadline import Deadline
+from exporter.errors import ExporterError
 from exporter.probes.mcp import CLEANUP_SECONDS, Era
 from exporter.probes.result import Outcome, ProbeResult
 from exporter.threads import in_thread
@@ -53,7 +54,7 @@ class Probe(Protocol):
         """Probe; blocks."""
 
 
-class BusyError(Exception):
+class BusyError(ExporterError):
     """No probe could be made in time: too many are in progress."""
 
 
@@ -80,7 +81,6 @@ class Prober:
     """All probes of the process; for one event loop.
 
     Args:
-        min_interval: seconds between two probes of one target.
         most: probes at the same time, each with a thread.
         clock: monotonic seconds.
         wall_clock: Unix seconds.
@@ -89,12 +89,10 @@ class Prober:
     def __init__(
         self,
         *,
-        min_interval: float = 30.0,
         most: int = 64,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._min_interval = min_interval
         self._slots = asyncio.Semaphore(most)
         self._clock = clock
         self._wall_clock = wall_clock
@@ -107,7 +105,11 @@ class Prober:
         return None if state is None else state.latest
 
     async def probe(
-        self, key: Hashable, start: Callable[[Deadline, Era | None], Probe], seconds: float
+        self,
+        key: Hashable,
+        start: Callable[[Deadline, Era | None], Probe],
+        seconds: float,
+        min_interval: float,
     ) -> Observation:
         """The result of a new probe, of the one in progress, or the last one if it is too early.
 
@@ -115,6 +117,7 @@ class Prober:
             key: of the target.
             start: makes a probe, given its deadline and the era that the target spoke last time.
             seconds: that the caller can wait.
+            min_interval: seconds between two probes of the target.
 
         Raises:
             BusyError: there is no result in time, and the target is not to blame for it.
@@ -123,7 +126,9 @@ class Prober:
         if state.task is None or state.task.done():
             if state.latest is not None and self._clock() < state.not_before:
                 return state.latest
-            state.task = asyncio.get_running_loop().create_task(self._run(state, start, seconds))
+            state.task = asyncio.get_running_loop().create_task(
+                self._run(state, start, seconds, min_interval)
+            )
         # Neither the end of this wait nor its cancellation touches the task.
         await asyncio.wait([state.task], timeout=seconds)
         if not state.task.done():
@@ -140,7 +145,11 @@ class Prober:
         return state
 
     async def _run(
-        self, state: _State, start: Callable[[Deadline, Era | None], Probe], seconds: float
+        self,
+        state: _State,
+        start: Callable[[Deadline, Era | None], Probe],
+        seconds: float,
+        min_interval: float,
     ) -> Observation:
         end = asyncio.get_running_loop().time() + seconds
         try:
@@ -157,14 +166,16 @@ class Prober:
         state.latest = Observation(result, self._wall_clock())
         state.era = probe.era
         state.failures = 0 if result.success else state.failures + 1
-        state.not_before = self._clock() + self._wait(state, result, probe.ttl)
+        state.not_before = self._clock() + _wait(min_interval, state.failures, result, probe.ttl)
         return state.latest
 
-    def _wait(self, state: _State, result: ProbeResult, ttl: float) -> float:
-        beyond = state.failures - FAILURES_AT_FULL_PACE
-        backoff = min(self._min_interval * 2 ** min(beyond, 16), MAX_BACKOFF) if beyond > 0 else 0.0
-        wait = max(self._min_interval, min(ttl, MAX_TTL), result.retry_after, backoff)
-        return wait * random.uniform(1, 1 + JITTER)  # noqa: S311 - spreads load, hides nothing
+
+def _wait(min_interval: float, failures: int, result: ProbeResult, ttl: float) -> float:
+    """Seconds before the next probe."""
+    beyond = failures - FAILURES_AT_FULL_PACE
+    backoff = min(min_interval * 2 ** min(beyond, 16), MAX_BACKOFF) if beyond > 0 else 0.0
+    wait = max(min_interval, min(ttl, MAX_TTL), result.retry_after, backoff)
+    return wait * random.uniform(1, 1 + JITTER)  # noqa: S311 - spreads load, hides nothing
 
 
 def _budget(seconds: float) -> float:

@@ -16,8 +16,15 @@ from exporter.settings.account_env import check, id_mistake, is_email, is_usual_
 from exporter.settings.decode_errors import decoded
 from exporter.settings.proxies import check_authorities
 from exporter.settings.read_file import cause
-from exporter.settings.schema import LONGEST_TIME, Collectors, ConfigFile, FileAccount, Options
-from exporter.settings.values import Account, Credentials, Listing, Secret
+from exporter.settings.schema import (
+    LONGEST_TIME,
+    Collectors,
+    ConfigFile,
+    FileAccount,
+    Options,
+    ProbeOptions,
+)
+from exporter.settings.values import Account, Credentials, Listing, Probes, Secret
 from exporter.settings.yaml_loader import Document, read
 
 LONGEST_NAME = 100
@@ -65,7 +72,48 @@ class _Reading:
             if value is not UNSET:
                 path = f"{place}.{key}".lstrip(".")
                 changes[field] = self._parsed(path, partial(parse, value))
+        if given.probes is not UNSET:
+            changes["probes"] = self._probes(
+                given.probes, f"{place}.probes".lstrip("."), base.probes
+            )
         return msgspec.structs.replace(base, **changes)
+
+    def _probes(self, given: ProbeOptions, place: str, base: Probes) -> Probes:
+        changes: dict[str, Any] = {}
+        for key in ("servers", "portals", "allow_http", "gateway_servers"):
+            if (value := getattr(given, key)) is not UNSET:
+                changes[key] = value
+        for key in ("allow", "deny"):
+            if (value := getattr(given, key)) is not UNSET:
+                changes[key] = tuple(value)
+        if given.min_interval is not UNSET:
+            interval = partial(_time, given.min_interval, parsers.seconds)
+            changes["min_interval"] = self._parsed(f"{place}.min_interval", interval)
+        if given.allow_networks is not UNSET:
+            changes["allow_networks"] = tuple(
+                self._parsed(f"{place}.allow_networks[{i}]", partial(parsers.network, text))
+                for i, text in enumerate(given.allow_networks)
+            )
+        return msgspec.structs.replace(base, **changes, **self._service_token(given, place))
+
+    def _service_token(self, given: ProbeOptions, place: str) -> dict[str, Any]:
+        keys = ("access_client_secret", "access_client_secret_file")
+        secrets = [key for key in keys if getattr(given, key) is not UNSET]
+        if len(secrets) > 1:
+            raise self._document.error(
+                f"{place}.{secrets[1]}", f"cannot be used with {secrets[0]}; remove one of them"
+            )
+        if bool(secrets) != (given.access_client_id is not UNSET):
+            raise self._document.error(
+                place, "a service token has both access_client_id and access_client_secret"
+            )
+        if not secrets:
+            return {}
+        secret = self._secret(getattr(given, secrets[0]), f"{place}.{secrets[0]}", "secret")
+        return {
+            "access_client_id": given.access_client_id,
+            "access_client_secret": secret,
+        }
 
     def _parsers(self) -> Mapping[str, tuple[str, Callable[[Any], object]]]:
         """By key: the field of `Listing`, and how its value is made."""

@@ -130,6 +130,27 @@ FLAGS: tuple[Flag, ...] = (
         "Time for which one listing serves further scrapes; 0 lists at every scrape.",
     ),
     Flag(
+        "--probe.servers", "probe_servers", parsers.switch, "false", "",
+        "Allow live probes of MCP servers on /probe/server.",
+    ),
+    Flag(
+        "--probe.portals", "probe_portals", parsers.switch, "false", "",
+        "Allow live probes of portals on /probe/portal.",
+    ),
+    Flag(
+        "--probe.min-interval", "probe_min_interval", parsers.seconds, "30s", "SECONDS",
+        "Minimum time between two probes of one target, however often it is scraped.",
+    ),
+    Flag(
+        "--probe.allow-networks", "probe_networks", parsers.network, "", "CIDR",
+        "Network that may be probed although it is not public; may be repeated.",
+        repeatable=True,
+    ),
+    Flag(
+        "--probe.allow-http", "probe_allow_http", parsers.switch, "false", "",
+        "Probe targets whose URL is http, too.",
+    ),
+    Flag(
         "--once", "once", parsers.switch, "false", "",
         "Print one exposition and end, with status 1 if an account failed.",
     ),

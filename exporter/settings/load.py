@@ -12,7 +12,7 @@ from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
 from exporter.settings.internal_errors import foreseen
 from exporter.settings.proxies import routed
 from exporter.settings.urls import base_url, is_plain_remote
-from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
+from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Probes, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +41,7 @@ def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {flag.field: given.value(flag) for flag in FLAGS}
     _check_combinations(values, given)
     listing = {name: values.pop(name) for name in _LISTING & values.keys()}
+    listing["probes"] = Probes(**{field: values.pop(name) for name, field in _PROBES.items()})
     if not given.has("route_prefix"):
         values["route_prefix"] = _path_of(values["external_url"])
     if values["demo"]:
@@ -54,6 +55,14 @@ def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 
 _LISTING = frozenset(Listing.__struct_fields__)
+_PROBES = {
+    "probe_servers": "servers",
+    "probe_portals": "portals",
+    "probe_min_interval": "min_interval",
+    "probe_networks": "allow_networks",
+    "probe_allow_http": "allow_http",
+}
+"""Fields of `Probes` by the fields of their flags."""
 
 
 def _settings(

@@ -204,3 +204,19 @@ def external_url(text: str) -> str:
     url = base_url(text)
     _plain_path(urlsplit(url).path or "/")
     return url
+
+
+def network(text: str) -> str:
+    """A network in CIDR notation or an address; empty stays empty.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not text:
+        return ""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(
+            f"{shown(text)} is not a network; use CIDR notation such as 10.0.0.0/8"
+        ) from None

@@ -98,6 +98,7 @@ class App:
         max_requests: maximum expositions queued or being rendered; 0 for no limit.
         guard: access control for a request; must not block.
         most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
+        probes: handlers of live probes by path.
     """
 
     def __init__(
@@ -111,8 +112,10 @@ class App:
         max_requests: int = 0,
         guard: Callable[[], AccessControl] = lambda: OPEN,
         most_bytes: int = MAX_BYTES,
+        probes: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None,
     ) -> None:
         self._source = source
+        self._probes = probes or {}
         self._control = None if control is None else ControlRoutes(control, site, lifecycle)
         self._site = site
         self._max_requests = max_requests
@@ -147,6 +150,7 @@ class App:
             READY: Route(_ready, is_open=True),
             PROBE: Route(self._scrape_one),
             DISCOVERY: Route(self._discover),
+            **{path: Route(handler) for path, handler in self._probes.items()},
         }
         if self._control is not None:
             routes |= {

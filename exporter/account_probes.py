@@ -1,0 +1,254 @@
+"""Live probes of the servers and portals of the configured accounts.
+
+Targets come from the account's listing alone: nobody can ask for a URL. A listing that is a few
+minutes old is good enough to know them, so that a probe costs no request to the API where something
+scrapes the account's metrics; otherwise it lists the account as a scrape would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+
+import msgspec
+
+from exporter.accounts import Accounts
+from exporter.deadline import Deadline
+from exporter.errors import ExporterError, SettingsError
+from exporter.metrics.exposition import render
+from exporter.metrics.formats import Format
+from exporter.metrics.probe_families import ProbeSamples, portal_families, server_families
+from exporter.metrics.samples import Family
+from exporter.model import Inventory, Portal, Server
+from exporter.probes import targets
+from exporter.probes.addresses import AddressPolicy, parse_network
+from exporter.probes.exchange import Route
+from exporter.probes.mcp import Era
+from exporter.probes.portal import PortalProbe, PortalTarget, ServiceToken
+from exporter.probes.prober import Observation, Prober
+from exporter.probes.result import Outcome
+from exporter.probes.server import ServerProbe
+from exporter.redaction import KnownSecrets
+from exporter.settings import Account, SecretReader
+from exporter.threads import in_thread
+
+LISTING_AGE = 600.0
+"""Seconds for which a listing tells which targets there are."""
+
+DEFAULT_SECONDS = 9.5
+"""For a probe whose client announces no timeout: within Prometheus' default of 10 s."""
+
+SERVERS = "servers"
+PORTALS = "portals"
+
+
+class UnknownTargetError(ExporterError):
+    """There is no such target, or it may not be probed."""
+
+
+class UnlistedError(ExporterError):
+    """The account could not be listed, so its targets are unknown."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A target for service discovery.
+
+    Attributes:
+        account: the configured name.
+        account_id: of the account.
+        id: of the server or the portal.
+        name: of the server or the portal.
+    """
+
+    account: str
+    account_id: str
+    id: str
+    name: str
+
+
+class AccountProbes:
+    """Probes what the accounts' configuration allows; for one event loop.
+
+    Args:
+        accounts: the configured accounts.
+        known: learns the secrets read from files.
+        prober: limits and shares probes.
+        offset: seconds subtracted from the scrape timeout that Prometheus announces.
+        scheme: of portals.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        known: KnownSecrets,
+        prober: Prober,
+        *,
+        offset: float = 0.5,
+        scheme: str = "https",
+    ) -> None:
+        self._accounts = accounts
+        self._known = known
+        self._prober = prober
+        self._offset = offset
+        self._scheme = scheme
+
+    def is_enabled(self, kind: str) -> bool:
+        """Whether any account allows probes of its `SERVERS` or `PORTALS`."""
+        return any(_allows(account, kind) for account in self._accounts.configured())
+
+    async def targets(self, kind: str, announced: float | None) -> list[Target]:
+        """The targets of all accounts that allow probes of this kind, by their listings.
+
+        Raises:
+            UnlistedError: no listing of an account has succeeded yet.
+        """
+        found: list[Target] = []
+        async for account, inventory in self._inventories(kind, announced):
+            found += [
+                Target(account.name, account.account_id, one.id, one.name)
+                for one in _admitted(kind, account, inventory)
+            ]
+        return found
+
+    async def probe(
+        self, kind: str, name: str, identity: str, announced: float | None
+    ) -> Callable[[Format], Iterator[bytes]]:
+        """Probe one target; returns what renders its metrics.
+
+        Args:
+            kind: `SERVERS` or `PORTALS`.
+            name: of the account.
+            identity: of the server or the portal.
+            announced: Prometheus' timeout of this scrape in seconds, if it announces one.
+
+        Raises:
+            UnknownTargetError: there is no such target, or it may not be probed.
+            UnlistedError: no listing of the account has succeeded yet.
+            BusyError: too many probes are in progress.
+        """
+        account = self._account(kind, name)
+        inventory = await self._inventory(account, announced, LISTING_AGE)
+        found = next((o for o in _admitted(kind, account, inventory) if o.id == identity), None)
+        if found is None:
+            raise UnknownTargetError(f"the account lists no such target; /sd/{kind} has them all")
+        seconds = self._seconds(announced)
+        key = (kind, account.account_id, identity)
+        if isinstance(found, Server):
+            start = partial(self._server_probe, account, found)
+            observation = await self._prober.probe(key, start, seconds, account.probes.min_interval)
+            return partial(_render, server_families, account, identity, observation)
+        token = await self._token(account)
+        target = targets.portal_target(inventory, found)
+        portal = partial(self._portal_probe, account, target, token)
+        observation = await self._prober.probe(key, portal, seconds, account.probes.min_interval)
+        return partial(_render, portal_families, account, identity, observation)
+
+    def latest(self, kind: str, account_id: str, identity: str) -> Observation | None:
+        """The last result of a probe of the target; None if there is none."""
+        return self._prober.latest((kind, account_id, identity))
+
+    def _account(self, kind: str, name: str) -> Account:
+        for account in self._accounts.configured():
+            if account.name == name and _allows(account, kind):
+                return account
+        raise UnknownTargetError(
+            f"there is no account of this name whose {kind} may be probed; /sd/{kind} has them all"
+        )
+
+    async def _inventories(
+        self, kind: str, announced: float | None
+    ) -> AsyncIterator[tuple[Account, Inventory]]:
+        for account in self._accounts.configured():
+            if _allows(account, kind):
+                yield account, await self._inventory(account, announced, 0.0)
+
+    async def _inventory(
+        self, account: Account, announced: float | None, max_age: float
+    ) -> Inventory:
+        inventory = await self._accounts.inventory(account.name, announced, max_age)
+        if inventory is None:
+            raise UnlistedError(f"account {account.name!r} could not be listed yet")
+        return inventory
+
+    async def _token(self, account: Account) -> ServiceToken | None:
+        probes = account.probes
+        if not probes.access_client_id or probes.access_client_secret is None:
+            return None
+        read = SecretReader(probes.access_client_secret, "secret", self._known.learn)
+        try:
+            return ServiceToken(probes.access_client_id, await in_thread(read))
+        except SettingsError as problem:
+            raise UnlistedError(str(problem)) from None
+
+    def _server_probe(
+        self, account: Account, server: Server, deadline: Deadline, era: Era | None
+    ) -> ServerProbe:
+        return ServerProbe(targets.server_target(server), _route(account), deadline, era)
+
+    def _portal_probe(
+        self,
+        account: Account,
+        target: PortalTarget,
+        token: ServiceToken | None,
+        deadline: Deadline,
+        era: Era | None,
+    ) -> PortalProbe:
+        here = msgspec.structs.replace(target, scheme=self._scheme)
+        return PortalProbe(here, _route(account), deadline, token, era)
+
+    def _seconds(self, announced: float | None) -> float:
+        if announced is None:
+            return DEFAULT_SECONDS
+        return max(announced - self._offset, announced / 2)
+
+
+def _allows(account: Account, kind: str) -> bool:
+    return account.probes.servers if kind == SERVERS else account.probes.portals
+
+
+def _admitted(
+    kind: str, account: Account, inventory: Inventory
+) -> Iterator[Server] | Iterator[Portal]:
+    probes = account.probes
+    selection = targets.Selection(probes.allow, probes.deny, probes.gateway_servers)
+    if kind == SERVERS:
+        return targets.servers(inventory, selection)
+    return targets.portals(inventory, selection)
+
+
+def _route(account: Account) -> Route:
+    probes = account.probes
+    return Route(
+        AddressPolicy(tuple(parse_network(text) for text in probes.allow_networks if text)),
+        probes.allow_http,
+        account.proxy_url,
+        account.ca_file,
+    )
+
+
+def _render(
+    families: Callable[[ProbeSamples], Iterator[Family]],
+    account: Account,
+    identity: str,
+    observation: Observation,
+    form: Format,
+) -> Iterator[bytes]:
+    result = observation.result
+    samples = ProbeSamples(
+        account_id=account.account_id,
+        target_id=identity,
+        success=result.success,
+        outcome=result.outcome,
+        outcomes=tuple(Outcome),
+        ended=observation.ended,
+        phases={str(phase): seconds for phase, seconds in result.phases.items()},
+        http_status=result.http_status,
+        protocol_version=result.protocol_version,
+        certificate_expiry=result.certificate_expiry,
+        login_possible=result.login_possible,
+        tools=result.tools,
+        added=None if result.drift is None else result.drift.added,
+        removed=None if result.drift is None else result.drift.removed,
+        visible=result.visible_tools,
+    )
+    return render(families(samples), (), form)
