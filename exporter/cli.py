@@ -90,7 +90,7 @@ async def _run(
     if settings.check:
         return await check(accounts, settings.check_format, sys.stdout.buffer)
     reloader = Reloader(load_again, settings, accounts, known)
-    await _serve(settings, accounts, known, reloader, environ, shares)
+    await _serve(settings, accounts, known, reloader, environ=environ, shares=shares)
     return 0
 
 
@@ -102,6 +102,7 @@ async def _serve(
     accounts: Accounts,
     known: KnownSecrets,
     reloader: Reloader,
+    *,
     environ: Mapping[str, str],
     shares: Shares,
 ) -> None:
