@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
 from itertools import count
 
@@ -331,8 +332,6 @@ def test_a_server_that_drips_ends_with_the_deadline(what: str) -> None:
         target = ServerTarget("one", server.url, "oauth")
         one = ServerProbe(target, ROUTE, Deadline(0.5), None)
         if what == "head":  # only an interruption ends that: see exporter.probes.prober
-            import threading
-
             threading.Timer(0.5, one.interrupt).start()
         found = one.run()
     assert found.outcome is Outcome.TIMEOUT

@@ -87,6 +87,10 @@ class Exchange:
     Args:
         route: of the connections.
         deadline: of the probe.
+
+    Attributes:
+        watch: the connections, with their phases.
+        status: of HTTP, of the last response; None if there was none.
     """
 
     def __init__(self, route: Route, deadline: Deadline) -> None:
@@ -96,7 +100,7 @@ class Exchange:
         self._session = _Session(route, InterruptibleAdapter(self.watch))
         self._bytes_left = MAX_BYTES
         self._open: requests.Response | None = None
-        self.last_status: int | None = None
+        self.status: int | None = None
 
     def interrupt(self) -> None:
         """End the request in flight, from another thread."""
@@ -151,7 +155,7 @@ class Exchange:
         except Exception as problem:  # noqa: BLE001 - whatever a library raises, it was not reached
             raise _failure(problem, self._deadline) from None
         self._open = response
-        self.last_status = response.status_code
+        self.status = response.status_code
         return Reply(response, self._chunks(response))
 
     def _check_scheme(self, url: str) -> None:

@@ -79,6 +79,12 @@ class McpClient:
         exchange: sends the requests.
         url: of the target.
         headers: with credentials for this target alone; empty for none.
+
+    Attributes:
+        era: that the target speaks; None until it has answered as an MCP server.
+        version: of the protocol; empty until then.
+        ttl: seconds for which the target asks not to be asked again; 0 for none.
+        status: of HTTP, of the last response to a message; None if there was none.
     """
 
     def __init__(self, exchange: Exchange, url: str, headers: Mapping[str, str]) -> None:
@@ -91,6 +97,7 @@ class McpClient:
         self._number = 0
         self.era: Era | None = None
         self.version = ""
+        self.status: int | None = None
         self.ttl = 0.0
 
     def open(self, era: Era | None) -> None:
@@ -211,7 +218,7 @@ class McpClient:
     def _open_stream(self) -> None:
         """The transport of 2024: the first event of the stream names the address for POSTs."""
         headers = {**self._headers, "Accept": EVENT_STREAM}
-        reply = self._exchange.send("GET", self._url, headers)
+        reply = self._send("GET", headers)
         self._raise_for(reply)
         if reply.status != HTTPStatus.OK:
             raise _status_error(reply)
@@ -266,7 +273,7 @@ class McpClient:
         self._number += 1
         full = {**params, "_meta": messages.modern_metadata()} if modern else params
         body = messages.request(self._number, method, full)
-        reply = self._exchange.send("POST", self._url, self._post_headers(extra), body)
+        reply = self._send("POST", self._post_headers(extra), body)
         self._note_session(reply, keep=not modern)
         self._raise_for(reply)
         if reply.content_type == EVENT_STREAM:
@@ -281,6 +288,12 @@ class McpClient:
             if problem.outcome is Outcome.NOT_MCP and reply.status != HTTPStatus.OK:
                 return reply, None  # an error page in JSON
             raise
+
+    def _send(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
+        try:
+            return self._exchange.send(method, self._url, headers, body)
+        finally:
+            self.status = self._exchange.status
 
     def _from_stream(self, reply: Reply) -> Message:
         """The response among the events; the rest of the stream may never end and is dropped."""

@@ -121,7 +121,7 @@ class PortalProbe:
             success=outcome is Outcome.OK,
             problem=problem,
             phases=dict(watch.phases),
-            http_status=self._exchange.last_status if self._status is None else self._status,
+            http_status=self._client.status if self._status is None else self._status,
             protocol_version=self._client.version,
             certificate_expiry=watch.certificate_expiry,
             tools=self._tools,
@@ -132,7 +132,10 @@ class PortalProbe:
     def _home_page(self) -> None:
         url = f"{self._target.scheme}://{self._target.hostname}/"
         with timed(self._exchange, Phase.DISCOVER):
-            reply = self._exchange.send("GET", url, {"Accept": "text/html, */*;q=0.5"})
+            try:
+                reply = self._exchange.send("GET", url, {"Accept": "text/html, */*;q=0.5"})
+            finally:
+                self._status = self._exchange.status
         if reply.status == HTTPStatus.FORBIDDEN:
             raise ProbeError(Outcome.BLOCKED, "its home page is blocked (HTTP 403)")
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -150,7 +153,6 @@ class PortalProbe:
                 raise ProbeError(Outcome.PROTOCOL_ERROR, "it speaks an old version of MCP only")
             with timed(self._exchange, Phase.LIST):
                 names = self._client.list_tools()
-            self._status = self._exchange.last_status
         finally:
             self._client.close()
         if any(name.startswith(CODE_MODE_TOOLS) for name in names) and not any(

@@ -92,22 +92,16 @@ class ServerProbe:
             or (outcome is Outcome.AUTHORIZATION_REQUIRED and wants_login),
             problem=problem,
             phases=dict(watch.phases),
-            http_status=self._exchange.last_status if self._status is None else self._status,
+            http_status=self._client.status,
             protocol_version=self._client.version,
             certificate_expiry=watch.certificate_expiry,
             retry_after=retry_after,
             **self._found,  # type: ignore[arg-type]  # set below with their types
         )
 
-    _status: int | None = None
-
     def _probe(self) -> None:
-        try:
-            with timed(self._exchange, Phase.DISCOVER):
-                self._client.open(self._era)
-        finally:
-            # Of the server's own answer, not of what is asked to clean up.
-            self._status = self._exchange.last_status
+        with timed(self._exchange, Phase.DISCOVER):
+            self._client.open(self._era)
         if self._client.era is Era.SSE:
             return  # its responses come on another connection: that it answers is enough
         # A server may list its tools for everybody or for nobody: neither is a failure.
