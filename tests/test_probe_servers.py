@@ -5,55 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable
 from itertools import count
 
 import pytest
 
 from exporter.deadline import Deadline
-from exporter.probes.addresses import AddressPolicy, parse_network
-from exporter.probes.exchange import Route
 from exporter.probes.mcp import Era
 from exporter.probes.result import Drift, Outcome, Phase, ProbeResult
 from exporter.probes.server import ServerProbe, ServerTarget
-from rawserver import RawServer, answer
-
-ROUTE = Route(AddressPolicy((parse_network("127.0.0.0/8"),)), allow_http=True)
-JSON = "Content-Type: application/json\r\n"
-SSE = "Content-Type: text/event-stream\r\n"
-SESSION = "Mcp-Session-Id: abc\r\n"
-
-Say = Callable[[socket.socket, str, dict[str, object]], None]
-"""Answers one request, given its head and its JSON body."""
-
-
-class McpServer(RawServer):
-    """A server whose requests' bodies are read and decoded."""
-
-    def __init__(self, say: Say) -> None:
-        super().__init__(self._handle)
-        self._say = say
-        self.methods: list[str] = []
-        """HTTP method, or the JSON-RPC method of a POST."""
-
-    def _handle(self, connection: socket.socket, head: str) -> None:
-        lengths = [
-            int(line.partition(":")[2])
-            for line in head.splitlines()
-            if line.lower().startswith("content-length:")
-        ]
-        before, _, start = head.partition("\r\n\r\n")
-        body = start.encode()
-        while lengths and len(body) < lengths[0]:
-            body += connection.recv(65536)
-        message = json.loads(body) if body else {}
-        method = head.split(" ", 1)[0]
-        self.methods.append(str(message.get("method", method)))
-        self._say(connection, before, message)
-
-    @property
-    def url(self) -> str:
-        return self.base_url.replace("/client/v4", "/mcp")
+from mcpserver import JSON, ROUTE, SSE, McpServer, Message, always, error, legacy, modern, result
+from rawserver import answer
 
 
 def probe(
@@ -66,57 +27,6 @@ def probe(
 ) -> ProbeResult:
     target = ServerTarget("one", server.url, auth_type, stored)
     return ServerProbe(target, ROUTE, Deadline(seconds), era).run()
-
-
-def always(status: str, headers: str = "", body: bytes = b"") -> Say:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
-        connection.sendall(answer(body, status, headers))
-
-    return say
-
-
-def result(message: dict[str, object], **members: object) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": message.get("id"), "result": members}).encode()
-
-
-def error(message: dict[str, object], code: int) -> bytes:
-    fault = {"code": code, "message": "no"}
-    return json.dumps({"jsonrpc": "2.0", "id": message.get("id"), "error": fault}).encode()
-
-
-def modern(tools: list[str]) -> Say:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
-        if message["method"] == "server/discover":
-            body = result(message, supportedVersions=["2026-07-28"], ttlMs=1000)
-        else:
-            body = result(message, tools=[{"name": name} for name in tools])
-        connection.sendall(answer(body, headers=JSON))
-
-    return say
-
-
-def legacy(tools: list[str], *, refusal: int = -32600, stream: bool = False) -> Say:
-    """A server of 2025: rejects what is modern, and creates a session even then."""
-
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
-        method = message.get("method")
-        if head.startswith("DELETE"):
-            connection.sendall(answer(b"", "204 No Content"))
-        elif method == "server/discover":
-            body = error(message, refusal)
-            connection.sendall(answer(body, "400 Bad Request", JSON + "Mcp-Session-Id: early\r\n"))
-        elif method == "initialize":
-            body = result(message, protocolVersion="2025-06-18")
-            if stream:
-                body = b": hello\r\n\r\nevent: message\r\ndata: " + body + b"\r\n\r\n"
-            connection.sendall(answer(body, headers=(SSE if stream else JSON) + SESSION))
-        elif method == "notifications/initialized":
-            connection.sendall(answer(b"", "202 Accepted"))
-        else:
-            body = result(message, tools=[{"name": name} for name in tools], nextCursor=None)
-            connection.sendall(answer(body, headers=JSON))
-
-    return say
 
 
 # --- the three eras ----------------------------------------------------------------------------
@@ -160,7 +70,7 @@ def test_the_era_that_is_remembered_saves_the_request_that_would_fail() -> None:
 
 
 def test_the_old_sse_transport_is_alive_with_its_first_event() -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         if head.startswith("GET"):
             connection.sendall(
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -178,7 +88,7 @@ def test_the_old_sse_transport_is_alive_with_its_first_event() -> None:
 
 @pytest.mark.parametrize("code", [-32020, -32021, -32022])
 def test_a_code_of_modern_servers_alone_is_alive(code: int) -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         connection.sendall(answer(error(message, code), "400 Bad Request", JSON))
 
     with McpServer(say) as server:
@@ -187,7 +97,7 @@ def test_a_code_of_modern_servers_alone_is_alive(code: int) -> None:
 
 
 def test_a_404_with_method_not_found_is_a_modern_server() -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         connection.sendall(answer(error(message, -32601), "404 Not Found", JSON))
 
     with McpServer(say) as server:
@@ -245,7 +155,7 @@ def test_a_401_without_a_challenge_is_said() -> None:
 
 @pytest.mark.parametrize("works", [True, False])
 def test_a_login_is_possible_where_its_metadata_answer(works: bool) -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         path = head.split(" ")[1]
         body: dict[str, object] = {}
         if path == "/meta":
@@ -280,7 +190,7 @@ def test_metadata_at_a_private_address_are_not_asked_for() -> None:
 
 
 def test_a_redirect_within_the_origin_is_followed_with_its_method() -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         if head.split(" ")[1] == "/mcp":
             connection.sendall(answer(b"", "308 Permanent Redirect", "Location: /mcp/\r\n"))
         else:
@@ -319,7 +229,7 @@ def test_a_refused_connection_and_a_name_that_does_not_resolve_have_their_outcom
 
 @pytest.mark.parametrize("what", ["head", "body", "event stream", "nothing"])
 def test_a_server_that_drips_ends_with_the_deadline(what: str) -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         if what == "nothing":
             server.closed.wait(10)
         if what != "head":
@@ -339,7 +249,7 @@ def test_a_server_that_drips_ends_with_the_deadline(what: str) -> None:
 
 
 def test_a_session_is_deleted_also_after_a_timeout() -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         if message.get("method") == "tools/list":
             server.closed.wait(10)
         legacy(["a"])(connection, head, message)
@@ -358,7 +268,7 @@ def test_a_body_that_is_no_message_is_an_outcome(body: bytes) -> None:
 
 
 def test_a_body_without_end_is_bounded() -> None:
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         connection.sendall(f"HTTP/1.1 200 OK\r\n{JSON}\r\n".encode())
         chunk = b" " * 65536
         while not server.closed.is_set():
@@ -371,7 +281,7 @@ def test_a_body_without_end_is_bounded() -> None:
 def test_pages_without_end_are_bounded_and_no_failure_of_the_server() -> None:
     numbers = count()
 
-    def say(connection: socket.socket, head: str, message: dict[str, object]) -> None:
+    def say(connection: socket.socket, head: str, message: Message) -> None:
         if message["method"] == "tools/list":
             body = result(message, tools=[{"name": f"t{next(numbers)}"}], nextCursor="")
             connection.sendall(answer(body, headers=JSON))
