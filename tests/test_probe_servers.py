@@ -26,7 +26,19 @@ def probe(
     stored: frozenset[int] | None = None,
 ) -> ProbeResult:
     target = ServerTarget("one", server.url, auth_type, stored)
-    return ServerProbe(target, ROUTE, Deadline(seconds), era).run()
+    return run(ServerProbe(target, ROUTE, Deadline(seconds), era), seconds)
+
+
+def run(one: ServerProbe, seconds: float) -> ProbeResult:
+    """Run it, interrupted and aborted as by the prober."""
+    timers = [threading.Timer(seconds, one.interrupt), threading.Timer(seconds + 1, one.abort)]
+    for timer in timers:
+        timer.start()
+    try:
+        return one.run()
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 # --- the three eras ----------------------------------------------------------------------------
@@ -239,11 +251,7 @@ def test_a_server_that_drips_ends_with_the_deadline(what: str) -> None:
         server.drip(connection, data)
 
     with McpServer(say) as server:
-        target = ServerTarget("one", server.url, "oauth")
-        one = ServerProbe(target, ROUTE, Deadline(0.5), None)
-        if what == "head":  # only an interruption ends that: see exporter.probes.prober
-            threading.Timer(0.5, one.interrupt).start()
-        found = one.run()
+        found = probe(server, seconds=0.5)
     assert found.outcome is Outcome.TIMEOUT
     assert not found.success
 

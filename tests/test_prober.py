@@ -53,6 +53,12 @@ class _Probe:
     def interrupt(self) -> None:
         pass
 
+    def abort(self) -> None:
+        pass
+
+    def timed_out(self) -> ProbeResult:
+        return ProbeResult(Outcome.TIMEOUT, success=False)
+
     def run(self) -> ProbeResult:
         self._target.go_on.wait(30)
         return self._target.result

@@ -32,6 +32,9 @@ CHUNK = 1 << 14
 MAX_BYTES = 8 << 20
 """Maximum bytes of all bodies of one probe: several times the largest list of tools known."""
 
+LINGER_SECONDS = 10.0
+"""After the deadline, for the head of a response that may name a session to delete."""
+
 MAX_REDIRECTS = 3
 REDIRECTION = 3
 """First digit of an HTTP status."""
@@ -100,11 +103,26 @@ class Exchange:
         self._session = _Session(route, InterruptibleAdapter(self.watch))
         self._bytes_left = MAX_BYTES
         self._open: requests.Response | None = None
+        self._lingers = False
         self.status: int | None = None
 
     def interrupt(self) -> None:
-        """End the request in flight, from another thread."""
+        """End the request in flight, unless it lingers, from another thread."""
+        if not self._lingers:
+            self.watch.interrupt()
+
+    def abort(self) -> None:
+        """End the request in flight in any case, from another thread."""
         self.watch.interrupt()
+
+    def check(self) -> None:
+        """Raise if the time is over.
+
+        Raises:
+            ProbeError: with the outcome ``timeout``.
+        """
+        if self._is_over:
+            raise ProbeError(Outcome.TIMEOUT, "no answer in time")
 
     def with_time(self, seconds: float) -> Exchange:
         """This exchange if it has so much time left, else another one that has."""
@@ -124,14 +142,28 @@ class Exchange:
         url: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        *,
+        linger: bool = False,
     ) -> Reply:
         """The response to one request; redirects are followed within the same origin only.
+
+        Args:
+            method: of HTTP.
+            url: of the target.
+            headers: with credentials for this target alone.
+            body: of the request.
+            linger: wait for the head of the response beyond the deadline: it may name a session
+                that must be deleted.
 
         Raises:
             ProbeError: there was no response, or one that leads elsewhere.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            reply = self._send(method, url, headers, body)
+            self._lingers = linger
+            try:
+                reply = self._send(method, url, headers, body)
+            finally:
+                self._lingers = False
             if reply.status // 100 != REDIRECTION:
                 return reply
             url = _redirected(url, reply)
@@ -140,23 +172,30 @@ class Exchange:
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         self._drop()
         self._check_scheme(url)
-        if self._deadline.expired:
-            raise ProbeError(Outcome.TIMEOUT, "no answer in time")
+        self.check()
         try:
             response = self._session.request(
                 method,
                 url,
                 headers=dict(headers),
                 data=body,
-                timeout=self._deadline.remaining,
+                timeout=(self._deadline.remaining, self._read_timeout),
                 stream=True,
                 allow_redirects=False,
             )
         except Exception as problem:  # noqa: BLE001 - whatever a library raises, it was not reached
-            raise _failure(problem, self._deadline) from None
+            raise _failure(problem, is_over=self._is_over) from None
         self._open = response
         self.status = response.status_code
         return Reply(response, self._chunks(response))
+
+    @property
+    def _is_over(self) -> bool:
+        return self._deadline.expired or self.watch.interrupted
+
+    @property
+    def _read_timeout(self) -> float:
+        return self._deadline.remaining + (LINGER_SECONDS if self._lingers else 0.0)
 
     def _check_scheme(self, url: str) -> None:
         scheme = urlsplit(url).scheme
@@ -171,12 +210,12 @@ class Exchange:
                 Outcome.PROTOCOL_ERROR, "its response is compressed, which was not asked for"
             )
         while True:
-            if self._deadline.expired:
-                raise ProbeError(Outcome.TIMEOUT, "no complete answer in time")
             try:
                 chunk = response.raw.read1(CHUNK, decode_content=False)
             except Exception as problem:  # noqa: BLE001 - as in _send
-                raise _failure(problem, self._deadline) from None
+                raise _failure(problem, is_over=self._is_over) from None
+            if self._is_over:  # an interrupted body looks like one that has ended
+                raise ProbeError(Outcome.TIMEOUT, "no complete answer in time")
             if not chunk:
                 return
             self._bytes_left -= len(chunk)
@@ -298,13 +337,13 @@ def _earliest_end(connected: ssl.SSLSocket) -> float | None:
     return min((ssl.cert_time_to_seconds(end) for end in ends), default=None)
 
 
-def _failure(problem: Exception, deadline: Deadline) -> ProbeError:
+def _failure(problem: Exception, *, is_over: bool) -> ProbeError:
     """Converts a library's exception; its text is not kept, since it may quote the target."""
     errors = list(_chain(problem))
     refused = next((one for one in errors if isinstance(one, RefusedAddressError)), None)
     if refused is not None:
         return ProbeError(Outcome.REFUSED_ADDRESS, str(refused))
-    if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
+    if is_over or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return ProbeError(Outcome.TIMEOUT, "no answer in time")
     found = next((named for one in errors if (named := _named(one)) is not None), None)
     return found or ProbeError(Outcome.CONNECT, "the connection failed or was closed")

@@ -275,6 +275,7 @@ class McpClient:
         body = messages.request(self._number, method, full)
         reply = self._send("POST", self._post_headers(extra), body)
         self._note_session(reply, keep=not modern)
+        self._exchange.check()
         self._raise_for(reply)
         if reply.content_type == EVENT_STREAM:
             return reply, self._from_stream(reply)
@@ -291,7 +292,9 @@ class McpClient:
 
     def _send(self, method: str, headers: Mapping[str, str], body: bytes | None = None) -> Reply:
         try:
-            return self._exchange.send(method, self._url, headers, body)
+            # A modern server has no sessions.
+            linger = body is not None and self.era is not Era.MODERN
+            return self._exchange.send(method, self._url, headers, body, linger=linger)
         finally:
             self.status = self._exchange.status
 

@@ -95,8 +95,23 @@ class PortalProbe:
         return self._client.era
 
     def interrupt(self) -> None:
-        """End the probe early, from another thread."""
+        """End the probe, from another thread; a session that it may have created can linger."""
         self._exchange.interrupt()
+
+    def abort(self) -> None:
+        """End the probe in any case, from another thread."""
+        self._exchange.abort()
+
+    def timed_out(self) -> ProbeResult:
+        """The result so far of a probe that has not ended in time."""
+        watch = self._exchange.watch
+        return ProbeResult(
+            Outcome.TIMEOUT,
+            success=False,
+            problem="no answer in time",
+            phases=dict(watch.phases),
+            certificate_expiry=watch.certificate_expiry,
+        )
 
     def run(self) -> ProbeResult:
         """Probe; never raises for what the portal does."""

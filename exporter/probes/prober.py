@@ -7,7 +7,7 @@ again until the interval is over, with its time. The interval is longer if the t
 not fall into step.
 
 A probe runs in a thread, bounded by the deadline that its scrape allows. At the deadline its socket
-is shut down; a little later the result is given up, since a name lookup cannot be interrupted.
+is shut down.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import msgspec
 
 from exporter.deadline import Deadline
 from exporter.errors import ExporterError
+from exporter.probes.exchange import LINGER_SECONDS
 from exporter.probes.mcp import CLEANUP_SECONDS, Era
-from exporter.probes.result import Outcome, ProbeResult
+from exporter.probes.result import ProbeResult
 from exporter.threads import in_thread
 
 MAX_TTL = 300.0
@@ -48,7 +49,13 @@ class Probe(Protocol):
         """Seconds for which the target asks not to be asked again."""
 
     def interrupt(self) -> None:
-        """End it early, from another thread."""
+        """End it, from another thread, except for what its cleanup needs."""
+
+    def abort(self) -> None:
+        """End it in any case, from another thread."""
+
+    def timed_out(self) -> ProbeResult:
+        """Its result if it has not ended in time."""
 
     def run(self) -> ProbeResult:
         """Probe; blocks."""
@@ -184,13 +191,16 @@ def _budget(seconds: float) -> float:
 
 
 async def _bounded(probe: Probe, seconds: float) -> ProbeResult:
-    """The probe's result; it is interrupted at its deadline, and given up at the end."""
+    """The probe's result; it is interrupted at its deadline.
+
+    What cannot be interrupted then (a name lookup, and a response that may name a session to
+    delete) goes on in its thread, while the scrape gets its result.
+    """
     loop = asyncio.get_running_loop()
-    timer = loop.call_later(_budget(seconds), probe.interrupt)
+    loop.call_later(_budget(seconds), probe.interrupt)
+    loop.call_later(_budget(seconds) + LINGER_SECONDS, probe.abort)
     try:
         async with asyncio.timeout(max(0.0, seconds - 0.05)):
-            return await in_thread(probe.run, name="probe", interrupt=probe.interrupt)
+            return await in_thread(probe.run, name="probe")
     except TimeoutError:
-        return ProbeResult(Outcome.TIMEOUT, success=False, problem="no answer in time")
-    finally:
-        timer.cancel()
+        return probe.timed_out()
