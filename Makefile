@@ -1,5 +1,5 @@
-# Targets for people and CI alike. `make` without a target lists them.
-# A new Debian or Ubuntu needs make and Python 3.11 or newer. Everything else is put into .venv.
+# Targets for development and CI. `make` without a target lists them.
+# Needs make and Python 3.11 or newer. Everything else is installed into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,20 +10,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PARTS := $(VENV)/parts
 
-# Each candidate is run, not only looked up: a version manager's shim can exist and not work.
+# Each candidate is run, because the shim of a version manager can exist without working.
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3 /usr/bin/python3
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
 	done)
 
-# The real programs that tests run; `scripts/parts` fetches what is missing. Node.js is installed as
+# The external programs that tests run; `scripts/parts` fetches missing ones. Node.js is installed as
 # a Python package.
 REAL_PARTS := $(filter-out node npm,$(shell sed -n 's/.*\brequire("\([a-z-]*\)").*/\1/p' tests/*.py | sort -u))
-# Versions of Prometheus and Alertmanager: `default` for this distribution's, `newest` for the
-# newest that Debian has.
+# Versions of Prometheus and Alertmanager: `default` is this distribution's, `newest` is Debian's
+# newest.
 export REAL_PROGRAMS ?= default
 
-CODE := exporter tests scripts/reference.py scripts/manifests.py \
+CODE := exporter tests scripts/examples.py scripts/manifests.py scripts/reference.py \
 	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
@@ -31,7 +31,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs soak bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs screenshots soak bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -43,32 +43,36 @@ demo: $(VENV)/.runtime ## run the exporter against a simulated account: no netwo
 test: $(VENV)/.dev parts ## run the tests; PYTEST_ARGS='-k name' selects, REAL_PROGRAMS=newest
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev ## check style, format and types
+lint: $(VENV)/.dev ## check lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
 
-format: $(VENV)/.dev ## fix style and format where ruff can
+format: $(VENV)/.dev ## auto-fix lint and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ from mixin/
 	$(BIN)/python -m mixin render
 
-docs: $(VENV)/.dev ## update the generated tables of the documentation
+docs: $(VENV)/.dev ## update the generated parts of the documentation
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/examples.py
 	cd tests && ../$(BIN)/python -m faultmatrix
 
-soak: $(VENV)/.dev parts ## random faults against the truth; SOAK_ARGS='--minutes 10 --seed 7'
+screenshots: $(VENV)/.dev parts ## take the pictures of the documentation
+	cd tests && ../$(BIN)/python -m screenshots
+
+soak: $(VENV)/.dev parts ## compare metrics under random failures; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
 
-bench: $(VENV)/.dev ## measure scrapes against peers; BENCH_ARGS='--quick' for two minutes of it
+bench: $(VENV)/.dev ## run the benchmarks; BENCH_ARGS='--quick' takes two minutes
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-parts: ## fetch the real programs that tests run, where they are missing
+parts: ## fetch missing programs that tests run
 	@scripts/parts $(PARTS) $(REAL_PARTS)
 
-pristine: ## demo and test in a new minimal Debian (needs root); SUITE=trixie, WHO=user
+pristine: ## run demo and test in a fresh minimal Debian (needs root); SUITE=trixie, WHO=user
 	scripts/pristine
 
 image: ## build the container image with Docker
@@ -76,24 +80,24 @@ image: ## build the container image with Docker
 		--build-arg REVISION="$$(git rev-parse HEAD)" \
 		--build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)"
 
-image-check: ## build the image and run it without Docker (on Debian, needs root)
+image-check: ## build and run the image without Docker (needs Debian and root)
 	scripts/image-check
 
-image-requirements: $(VENV)/.runtime ## update the locked versions of what the image installs
+image-requirements: $(VENV)/.runtime ## update the locked dependencies of the image
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	scripts/image-requirements $(BIN)/uv
 
 manifests: $(VENV)/.dev ## render deploy/kubernetes/ from the chart
 	$(BIN)/python scripts/manifests.py
 
-clean: ## remove everything that the targets made
+clean: ## remove everything that the targets created
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps are newer than pyproject.toml as long as what it asks for is installed.
+# These stamp files are newer than pyproject.toml while its dependencies are installed.
 
 $(VENV)/.made:
-	@[ -n "$(PYTHON)" ] || { echo >&2 "make: needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo >&2 "make: needs Python 3.11 or newer: install it, or set its path: make PYTHON=/path/to/python3"; exit 1; }
 	@scripts/venv $(PYTHON) $(VENV)
 	@touch $@
 
@@ -102,7 +106,7 @@ $(VENV)/.runtime: $(VENV)/.made pyproject.toml exporter/__init__.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# --group needs pip 25.1; what comes with an older Python does not know it.
+# --group needs pip 25.1, which older Python versions do not include.
 $(VENV)/.dev: $(VENV)/.runtime pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev

@@ -125,7 +125,7 @@ def _alerts(file: str) -> Callable[[], str]:
         groups = yaml.safe_load((ROOT / "alerts" / file).read_text())["groups"]
         rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
         return _table(
-            ("Alert", "Severity", "After", "Says"),
+            ("Alert", "Severity", "After", "Summary"),
             (
                 (
                     f"[{rule['alert']}](../runbooks/{rule['alert']}.md)",

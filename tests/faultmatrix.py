@@ -27,7 +27,7 @@ TIMEOUT = 3.0
 LIMIT = 8 << 20
 """Bytes of a page, for all accounts."""
 
-AT_ONCE, RETRIED, TIMED_OUT = "at once", "after two retries, in about 1 s", "at `timeout`"
+AT_ONCE, RETRIED, TIMED_OUT = "immediately", "after two retries, in about 1 s", "at `timeout`"
 PAGED = "after 500 pages, or at `timeout`"
 WHEN: Mapping[str, tuple[float, float]] = {
     AT_ONCE: (0.0, 2.0),
@@ -214,27 +214,28 @@ UP = {"cloudflare_mcp_portals": 1.0}
 FAULTS = (
     Fault("Nothing listens at the address", refused, "connection", RETRIED),
     Fault("Packets to the address are dropped", black_hole, "timeout", TIMED_OUT),
+    Fault("The certificate authority is not trusted", over_tls("127.0.0.1"), "connection", RETRIED),
     Fault(
-        "The certificate's authority is not trusted", over_tls("127.0.0.1"), "connection", RETRIED
-    ),
-    Fault(
-        "The proxy asks for a password",
+        "The proxy requires authentication",
         behind_proxy("407 Proxy Authentication Required"),
         "connection",
         RETRIED,
     ),
     Fault("The proxy cannot reach the API", behind_proxy("502 Bad Gateway"), "connection", RETRIED),
     Fault(
-        "The connection is closed without an answer", answering(sends(b"")), "connection", RETRIED
+        "The connection is closed without a response", answering(sends(b"")), "connection", RETRIED
     ),
-    Fault("The answer is not HTTP", answering(sends(b"SSH-2.0-x\r\n")), "connection", RETRIED),
+    Fault("The response is not HTTP", answering(sends(b"SSH-2.0-x\r\n")), "connection", RETRIED),
     Fault(
-        "The body ends too early", answering(sends(answer(b"{", length=500))), "connection", RETRIED
+        "The response body is truncated",
+        answering(sends(answer(b"{", length=500))),
+        "connection",
+        RETRIED,
     ),
-    Fault("No answer comes", answering(never), "timeout", TIMED_OUT),
-    Fault("The answer comes a byte at a time", answering(dripping), "timeout", TIMED_OUT),
+    Fault("There is no response", answering(never), "timeout", TIMED_OUT),
+    Fault("The response is sent one byte at a time", answering(dripping), "timeout", TIMED_OUT),
     Fault(
-        "The scrape's own timeout is shorter than the listing",
+        "`scrape_timeout` is shorter than the listing",
         answering(late),
         "",
         shows={"cloudflare_mcp_up": 0.0},
@@ -243,7 +244,7 @@ FAULTS = (
     Fault("401 in HTML", status("401 Unauthorized"), "auth"),
     Fault("403 with code 10000", status("403 Forbidden", refusal(10000)), "auth"),
     Fault("400 with code 6111", status("400 Bad Request", refusal(6111)), "auth"),
-    Fault("The token's file is gone", without_token, "auth"),
+    Fault("The token file does not exist", without_token, "auth"),
     Fault("404 with code 7003", status("404 Not Found", refusal(7003)), "not_found"),
     Fault(
         "429 with `Retry-After`",
@@ -267,11 +268,11 @@ FAULTS = (
     Fault("200 with `success: false`", page(refusal(1234)), "api_error"),
     Fault("A redirect", status("302 Found", b"", "Location: http://[\r\n"), "invalid_response"),
     Fault("A login page", page(b"<html>Sign in</html>"), "invalid_response"),
-    Fault("A page of JSON that is cut", page(listing([portal("a")])[:-3]), "invalid_response"),
-    Fault("Gzip that is none", page(b"{}", GZIP), "invalid_response"),
-    Fault("Another compression", page(b"{}", "Content-Encoding: br\r\n"), "invalid_response"),
+    Fault("Truncated JSON", page(listing([portal("a")])[:-3]), "invalid_response"),
+    Fault("Invalid gzip", page(b"{}", GZIP), "invalid_response"),
+    Fault("Unsupported compression", page(b"{}", "Content-Encoding: br\r\n"), "invalid_response"),
     Fault(
-        "Gzip of far more than `max_response_size`",
+        "Gzip that decompresses to far more than `max_response_size`",
         page(gzip.compress(bytes(1 << 26)), GZIP),
         "invalid_response",
         memory=SOME,
@@ -280,14 +281,14 @@ FAULTS = (
         "Gzip of 50,000 empty members", page(gzip.compress(b"") * 50_000, GZIP), "invalid_response"
     ),
     Fault(
-        "More items than were asked for",
+        "More items than requested",
         page(filled(b"{},"), GZIP),
         "invalid_response",
         memory=SOME,
     ),
-    Fault("Lists in lists without end", page(filled(b"["), GZIP), "invalid_response", memory=SOME),
+    Fault("Deeply nested JSON", page(filled(b"["), GZIP), "invalid_response", memory=SOME),
     Fault(
-        "Pages without end",
+        "Endless pages",
         answering(by_page(many), timeout="60"),
         "invalid_response",
         PAGED,
@@ -299,25 +300,25 @@ FAULTS = (
         "incomplete",
     ),
     Fault(
-        "An item that is no portal",
+        "An item that is not a portal",
         page(listing([portal("a"), 7])),
         "",
         shows={**UP, "cloudflare_mcp_skipped_records": 1.0},
     ),
     Fault(
-        "A server with a member of a wrong type",
+        "A server with a field of the wrong type",
         page(listing([portal("a", (ODD_SERVER,))])),
         "",
         shows=UP,
     ),
     Fault(
-        "A value that is not known",
+        "An unknown value",
         page(listing([portal("a", ({"id": "s", "status": "new"},))])),
         "",
         shows=UP,
     ),
     Fault(
-        "An interim answer before the answer",
+        "An interim response before the response",
         answering(sends(b"HTTP/1.1 103 Early Hints\r\n\r\n" + answer(listing([portal("a")])))),
         "",
         shows=UP,
@@ -328,8 +329,8 @@ FAULTS = (
 
 def written(text: str) -> str:
     """The page with the table of now."""
-    head, begin, _ = text.partition("| Fault |")
-    titles = " `reason` | `up` | Answered | Memory |\n| --- | --- | --- | --- | --- |\n"
+    head, begin, _ = text.partition("| Failure |")
+    titles = " `reason` | `up` | Response | Memory |\n| --- | --- | --- | --- | --- |\n"
     return head + begin + titles + "".join(fault.row for fault in FAULTS)
 
 

@@ -296,7 +296,7 @@ def analyzed(tmp_path: Path) -> Analyzed:
     They are checked as units of a user: for those of the system the program writes to /run. A
     user's manager refuses DynamicUser, and not every machine has the programs that the unit runs.
     """
-    for unit in UNITS.iterdir():
+    for unit in UNITS.glob("*.s*"):
         text = re.sub("/usr/bin/cloudflare-mcp-exporter|/bin/kill", "/bin/true", unit.read_text())
         (tmp_path / unit.name).write_text(text.replace("DynamicUser=yes\n", ""))
 
@@ -321,7 +321,7 @@ def test_systemd_rates_the_unit_as_ok(analyzed: Analyzed) -> None:
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(analyzed: Analyzed) -> None:
-    names = sorted(unit.name for unit in UNITS.iterdir())
+    names = sorted(unit.name for unit in UNITS.glob("*.s*"))
     ended = analyzed("verify", "--man=false", *(f"./{name}" for name in names))
     assert (ended.returncode, ended.stderr) == (0, "")
 
