@@ -219,7 +219,7 @@ def _admitted(
 def _route(account: Account) -> Route:
     probes = account.probes
     return Route(
-        AddressPolicy(tuple(parse_network(text) for text in probes.allow_networks if text)),
+        AddressPolicy(tuple(parse_network(text) for text in probes.allow_networks)),
         probes.allow_http,
         account.proxy_url,
         account.ca_file,

@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.scrape_result": {"errors", "model"},
     "exporter.settings": {"errors"},
     "exporter.cloudflare": {"deadline", "errors", "logs", "model", "threads"},
+    "exporter.probes": {"cloudflare", "deadline", "errors", "model", "threads"},
     "exporter.listing_log": {"errors", "logs", "model", "scrape_result"},
     "exporter.metrics": {"errors", "model", "scrape_result"},
     "exporter.web": {"errors", "logs", "metrics", "model", "scrape_result", "settings", "threads"},
@@ -40,11 +41,15 @@ ALLOWED: dict[str, set[str]] = {
         *("cloudflare", "collector", "deadline", "logs", "metrics", "model"),
         *("redaction", "scrape_result", "settings", "threads"),
     },
+    "exporter.account_probes": {
+        *("accounts", "deadline", "errors", "metrics", "model", "probes", "redaction"),
+        *("settings", "threads"),
+    },
     "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape_result"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("accounts", "commands", "descriptors", "errors", "logs", "malloc", "redaction"),
-        *("reload", "settings", "simulator", "web"),
+        *("account_probes", "accounts", "commands", "descriptors", "errors", "logs", "malloc"),
+        *("probes", "redaction", "reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }
@@ -57,7 +62,7 @@ DOORS: dict[str, set[str]] = {
     "msgspec": {"*"},
     # The accounts hand their families over in the client's own interface.
     "prometheus_client": {"exporter.accounts", "exporter.metrics"},
-    "requests": {"exporter.cloudflare"},
+    "requests": {"exporter.cloudflare", "exporter.probes"},
     "urllib3": {"exporter.cloudflare"},
     "uvicorn": {"exporter.web"},
     "yaml": {"exporter.settings", "exporter.simulator"},

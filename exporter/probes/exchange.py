@@ -121,7 +121,7 @@ class Exchange:
         Raises:
             ProbeError: with the outcome ``timeout``.
         """
-        if self._is_over:
+        if self.is_over:
             raise ProbeError(Outcome.TIMEOUT, "no answer in time")
 
     def with_time(self, seconds: float) -> Exchange:
@@ -184,13 +184,14 @@ class Exchange:
                 allow_redirects=False,
             )
         except Exception as problem:  # noqa: BLE001 - whatever a library raises, it was not reached
-            raise _failure(problem, is_over=self._is_over) from None
+            raise _failure(problem, is_over=self.is_over) from None
         self._open = response
         self.status = response.status_code
         return Reply(response, self._chunks(response))
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether the time is over."""
         return self._deadline.expired or self.watch.interrupted
 
     @property
@@ -213,8 +214,8 @@ class Exchange:
             try:
                 chunk = response.raw.read1(CHUNK, decode_content=False)
             except Exception as problem:  # noqa: BLE001 - as in _send
-                raise _failure(problem, is_over=self._is_over) from None
-            if self._is_over:  # an interrupted body looks like one that has ended
+                raise _failure(problem, is_over=self.is_over) from None
+            if self.is_over:  # an interrupted body looks like one that has ended
                 raise ProbeError(Outcome.TIMEOUT, "no complete answer in time")
             if not chunk:
                 return

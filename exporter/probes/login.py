@@ -41,9 +41,6 @@ def login_possible(exchange: Exchange, url: str, challenge: str) -> bool:
         exchange: sends the requests, under its address policy.
         url: of the server.
         challenge: its header ``WWW-Authenticate``.
-
-    Raises:
-        ProbeError: the time is over.
     """
     resource = _first(exchange, _resource_addresses(url, challenge), _Resource)
     if resource is None:

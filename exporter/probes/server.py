@@ -136,7 +136,7 @@ class ServerProbe:
             problem = "it answers 401 without a challenge, so that clients cannot find the login"
         else:
             problem = ""
-        if self._target.auth_type == "oauth":
+        if self._target.auth_type == "oauth" and not self._exchange.is_over:
             possible = login_possible(self._exchange, self._target.url, challenge.header)
             self._found["login_possible"] = possible
             if not possible:

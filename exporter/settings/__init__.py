@@ -9,6 +9,7 @@ from exporter.settings.values import (
     Credentials,
     ListenAddress,
     Listing,
+    Probes,
     Secret,
     Settings,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Flag",
     "ListenAddress",
     "Listing",
+    "Probes",
     "Secret",
     "SecretReader",
     "Settings",

@@ -24,6 +24,7 @@ from exporter.settings.schema import (
     Options,
     ProbeOptions,
 )
+from exporter.settings.secret_checks import mistake
 from exporter.settings.values import Account, Credentials, Listing, Probes, Secret
 from exporter.settings.yaml_loader import Document, read
 
@@ -109,9 +110,12 @@ class _Reading:
             )
         if not secrets:
             return {}
+        identity = str(given.access_client_id)
+        if complaint := mistake(identity, "id") if identity else "is empty; set the client id":
+            raise self._document.error(f"{place}.access_client_id", complaint)
         secret = self._secret(getattr(given, secrets[0]), f"{place}.{secrets[0]}", "secret")
         return {
-            "access_client_id": given.access_client_id,
+            "access_client_id": identity,
             "access_client_secret": secret,
         }
 
@@ -215,7 +219,8 @@ class _Reading:
             check(secret, kind)
         except SettingsError as problem:
             # The advice is for a shell.
-            words = str(problem).replace(", such as with $(cat FILE)", f", or use api_{kind}_file")
+            file = f"{path.rpartition('.')[2].removesuffix('_file')}_file"
+            words = str(problem).replace(", such as with $(cat FILE)", f", or use {file}")
             raise self._document.error(path, words) from None
         return secret
 

@@ -142,8 +142,8 @@ FLAGS: tuple[Flag, ...] = (
         "Minimum time between two probes of one target, however often it is scraped.",
     ),
     Flag(
-        "--probe.allow-networks", "probe_networks", parsers.network, "", "CIDR",
-        "Network that may be probed although it is not public; may be repeated.",
+        "--probe.allow-networks", "probe_allow_networks", parsers.networks, "", "CIDR",
+        "Networks that may be probed although they are not public; may be repeated.",
         repeatable=True,
     ),
     Flag(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
@@ -41,7 +42,7 @@ def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {flag.field: given.value(flag) for flag in FLAGS}
     _check_combinations(values, given)
     listing = {name: values.pop(name) for name in _LISTING & values.keys()}
-    listing["probes"] = Probes(**{field: values.pop(name) for name, field in _PROBES.items()})
+    listing["probes"] = _probes(values)
     if not given.has("route_prefix"):
         values["route_prefix"] = _path_of(values["external_url"])
     if values["demo"]:
@@ -59,10 +60,17 @@ _PROBES = {
     "probe_servers": "servers",
     "probe_portals": "portals",
     "probe_min_interval": "min_interval",
-    "probe_networks": "allow_networks",
+    "probe_allow_networks": "allow_networks",
     "probe_allow_http": "allow_http",
 }
 """Fields of `Probes` by the fields of their flags."""
+
+
+def _probes(values: dict[str, Any]) -> Probes:
+    """Takes the flags of probes out of all of them."""
+    given = {field: values.pop(name) for name, field in _PROBES.items()}
+    given["allow_networks"] = tuple(chain.from_iterable(given["allow_networks"]))
+    return Probes(**given)
 
 
 def _settings(

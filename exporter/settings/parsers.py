@@ -24,7 +24,12 @@ MAX_PORT = 65535
 LONGEST_UNIX_PATH = 107
 """Bytes: what the kernel's address of a socket has room for."""
 
-OWN_PATHS = frozenset({"/-", "/config", "/probe", "/sd"})
+OWN_PATHS = frozenset(
+    {
+        *("/-", "/config", "/probe", "/probe/portal", "/probe/server"),
+        *("/sd", "/sd/portals", "/sd/servers"),
+    }
+)
 SHOWN = 60
 
 PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -206,17 +211,19 @@ def external_url(text: str) -> str:
     return url
 
 
-def network(text: str) -> str:
-    """A network in CIDR notation or an address; empty stays empty.
+def networks(text: str) -> tuple[str, ...]:
+    """Networks in CIDR notation or addresses, with commas between; empty for none."""
+    return tuple(network(one.strip()) for one in text.split(",") if one.strip())
 
-    Raises:
-        ValueError: it is neither.
-    """
-    if not text:
-        return ""
+
+def network(text: str) -> str:
+    """A network in CIDR notation, or an address."""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        raise ValueError(
-            f"{shown(text)} is not a network; use CIDR notation such as 10.0.0.0/8"
-        ) from None
+        pass
+    try:
+        right = str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        right = "CIDR notation such as 10.0.0.0/8"
+    raise ValueError(f"{shown(text)} is not a network; use {right}")

@@ -187,7 +187,10 @@ class Options(Hidden, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cache_ttl: CacheTtl | UnsetType = UNSET
     proxy_url: ProxyUrl | UnsetType = UNSET
     ca_file: CaFile | UnsetType = UNSET
-    probes: ProbeOptions | UnsetType = UNSET
+    probes: Annotated[
+        ProbeOptions | UnsetType,
+        _key("Live probes of servers and portals.", "use a mapping such as {servers: true}"),
+    ] = UNSET
 
 
 class FileAccount(Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
