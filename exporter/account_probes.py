@@ -7,7 +7,8 @@ scrapes the account's metrics; otherwise it lists the account as a scrape would.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
@@ -74,7 +75,6 @@ class AccountProbes:
         known: learns the secrets read from files.
         prober: limits and shares probes.
         offset: seconds subtracted from the scrape timeout that Prometheus announces.
-        scheme: of portals.
     """
 
     def __init__(
@@ -84,13 +84,11 @@ class AccountProbes:
         prober: Prober,
         *,
         offset: float = 0.5,
-        scheme: str = "https",
     ) -> None:
         self._accounts = accounts
         self._known = known
         self._prober = prober
         self._offset = offset
-        self._scheme = scheme
 
     def is_enabled(self, kind: str) -> bool:
         """Whether any account allows probes of its `SERVERS` or `PORTALS`."""
@@ -99,16 +97,23 @@ class AccountProbes:
     async def targets(self, kind: str, announced: float | None) -> list[Target]:
         """The targets of all accounts that allow probes of this kind, by their listings.
 
+        An account that could not be listed yet has none: it must not hide those of the others.
+
         Raises:
-            UnlistedError: no listing of an account has succeeded yet.
+            UnlistedError: no account could be listed yet.
         """
-        found: list[Target] = []
-        async for account, inventory in self._inventories(kind, announced):
-            found += [
-                Target(account.name, account.account_id, one.id, one.name)
-                for one in _admitted(kind, account, inventory)
-            ]
-        return found
+        accounts = [one for one in self._accounts.configured() if _allows(one, kind)]
+        listed = await asyncio.gather(
+            *(self._accounts.inventory(one.name, announced, 0.0) for one in accounts)
+        )
+        if accounts and all(one is None for one in listed):
+            raise UnlistedError("no account could be listed yet")
+        return [
+            Target(account.name, account.account_id, one.id, one.name)
+            for account, inventory in zip(accounts, listed, strict=True)
+            if inventory is not None
+            for one in _admitted(kind, account, inventory)
+        ]
 
     async def probe(
         self, kind: str, name: str, identity: str, announced: float | None
@@ -127,7 +132,9 @@ class AccountProbes:
             BusyError: too many probes are in progress.
         """
         account = self._account(kind, name)
-        inventory = await self._inventory(account, announced, LISTING_AGE)
+        inventory = await self._accounts.inventory(account.name, announced, LISTING_AGE)
+        if inventory is None:
+            raise UnlistedError(f"account {account.name!r} could not be listed yet")
         found = next((o for o in _admitted(kind, account, inventory) if o.id == identity), None)
         if found is None:
             raise UnknownTargetError(f"the account lists no such target; /sd/{kind} has them all")
@@ -155,21 +162,6 @@ class AccountProbes:
             f"there is no account of this name whose {kind} may be probed; /sd/{kind} has them all"
         )
 
-    async def _inventories(
-        self, kind: str, announced: float | None
-    ) -> AsyncIterator[tuple[Account, Inventory]]:
-        for account in self._accounts.configured():
-            if _allows(account, kind):
-                yield account, await self._inventory(account, announced, 0.0)
-
-    async def _inventory(
-        self, account: Account, announced: float | None, max_age: float
-    ) -> Inventory:
-        inventory = await self._accounts.inventory(account.name, announced, max_age)
-        if inventory is None:
-            raise UnlistedError(f"account {account.name!r} could not be listed yet")
-        return inventory
-
     async def _token(self, account: Account) -> ServiceToken | None:
         probes = account.probes
         if not probes.access_client_id or probes.access_client_secret is None:
@@ -193,8 +185,7 @@ class AccountProbes:
         deadline: Deadline,
         era: Era | None,
     ) -> PortalProbe:
-        here = msgspec.structs.replace(target, scheme=self._scheme)
-        return PortalProbe(here, _route(account), deadline, token, era)
+        return PortalProbe(target, _route(account), deadline, token, era)
 
     def _seconds(self, announced: float | None) -> float:
         if announced is None:

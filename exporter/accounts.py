@@ -144,12 +144,12 @@ class Accounts:
             max_age: seconds.
 
         Returns:
-            None if no listing has succeeded yet.
-
-        Raises:
-            KeyError: there is no account of this name.
+            None if no listing has succeeded yet, or there is no account of this name any more.
         """
-        collector = self._members[name].collector
+        member = self._members.get(name)
+        if member is None:
+            return None
+        collector = member.collector
         whole = collector.observed.whole
         if whole is None or self._wall_clock() - whole.ended > max_age:
             await collector.scrape(self._seconds(announced))

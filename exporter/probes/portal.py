@@ -46,9 +46,9 @@ class PortalTarget(msgspec.Struct, frozen=True):
 
     Attributes:
         portal_id: of the portal.
-        hostname: of the portal, perhaps with a port.
+        hostname: of the portal, perhaps with a port and a path.
         expected: ids of the servers whose tools its users should see.
-        scheme: ``https``, unless a test says otherwise.
+        scheme: ``https``, unless its hostname says otherwise.
     """
 
     portal_id: str

@@ -80,7 +80,8 @@ def portal_target(inventory: Inventory, portal: Portal) -> PortalTarget:
         and one.tools.shown > 0
         and one.server_id in known
     )
-    return PortalTarget(portal.id, portal.hostname, expected)
+    scheme, _, host = portal.hostname.rpartition("://")
+    return PortalTarget(portal.id, host, expected, scheme or "https")
 
 
 def _host(hostname: str) -> str:
