@@ -28,7 +28,7 @@ from exporter.malloc import return_large_blocks
 from exporter.probes.prober import BusyError, Prober
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
-from exporter.settings import Account, Credentials, Secret, Settings, load
+from exporter.settings import Account, Credentials, Probes, Secret, Settings, load
 from exporter.web.access import OPEN
 from exporter.web.listen import handed_over, listen
 from exporter.web.probe_routes import ProbeRoutes
@@ -229,9 +229,18 @@ def _demo(settings: Settings) -> Iterator[Settings]:
         return
     from exporter.simulator.server import Simulator  # noqa: PLC0415 - only needed for the demo
 
-    with Simulator() as simulator:
+    with Simulator(live=True) as simulator:
+        probes = Probes(
+            servers=True,
+            portals=True,
+            min_interval=settings.defaults.probes.min_interval,
+            allow_networks=("127.0.0.0/8",),
+            allow_http=True,
+            access_client_id=simulator.access_client_id,
+            access_client_secret=Secret(text=simulator.access_client_secret),
+        )
         defaults = msgspec.structs.replace(
-            settings.defaults, base_url=simulator.base_url, collect_servers=True
+            settings.defaults, base_url=simulator.base_url, collect_servers=True, probes=probes
         )
         account = Account(
             name="Demo account",

@@ -157,6 +157,7 @@ def _alerts(file: str) -> Callable[[], str]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "alerts": _alerts("cloudflare-mcp.rules.yml"),
+    "alerts-probes": _alerts("cloudflare-mcp-probes.rules.yml"),
     "alerts-posture": _alerts("cloudflare-mcp-posture.rules.yml"),
     "config-account": _keys(FileAccount, but=Options.__struct_fields__),
     "config-options": _keys(Options),

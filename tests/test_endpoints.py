@@ -441,11 +441,11 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
+    probing = {*probe_routes.DISCOVERY.values(), *probe_routes.PROBE.values()}
     paths = {
+        *probing,
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
-        *probe_routes.DISCOVERY.values(),
-        *probe_routes.PROBE.values(),
     }
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     probes = dict.fromkeys(

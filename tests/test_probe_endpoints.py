@@ -440,9 +440,9 @@ def account_of_many(count: int) -> Iterator[tuple[Api, McpServer]]:
 
     with McpServer(say) as target:
         servers = [server(f"s{n:03}", f"http://{target.host}/mcp/{n}") for n in range(count)]
-        with McpServer(always("200 OK", "Content-Type: text/html\r\n")) as page:
-            with Api(*servers, hostname=f"http://{page.host}") as api:
-                yield api, target
+        home = McpServer(always("200 OK", "Content-Type: text/html\r\n"))
+        with home as page, Api(*servers, hostname=f"http://{page.host}") as api:
+            yield api, target
 
 
 def test_prometheus_discovers_and_probes_200_servers_within_one_interval(
