@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -484,6 +485,6 @@ def test_two_prometheus_servers_probe_a_target_no_more_often_than_one(
         jobs = documented_jobs(exporter.url.removeprefix("http://"), "1s")
         both = [run_prometheus(jobs) for _ in range(2)]
         often = "count_over_time(cloudflare_mcp_server_probe_success[1h]) > 3"
-        for prometheus in both:
-            eventually(lambda one=prometheus: one.query(often), "several scrapes")
+        for one in both:
+            eventually(partial(one.query, often), "several scrapes")
         assert target.methods == ["server/discover", "tools/list"]

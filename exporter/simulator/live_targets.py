@@ -158,22 +158,27 @@ class LiveTargets:
             message = msgspec.json.decode(request.body, type=dict[str, Any])
         except msgspec.DecodeError:
             return Response(400, b"not JSON")
-        method = message.get("method")
-        if method == "tools/list":
+        if message.get("method") == "tools/list":
             return _result(message, {"tools": [{"name": name} for name in tools]})
-        if is_modern and method == "server/discover":
-            return _result(message, {"supportedVersions": [MODERN], "capabilities": {"tools": {}}})
-        if not is_modern and method == "initialize":
-            session = uuid4().hex
-            with self._lock:
-                self.sessions.add(session)
-            result = {"protocolVersion": LEGACY, "capabilities": {"tools": {}}}
-            return _result(message, result, {SESSION: session})
-        if not is_modern and method == "notifications/initialized":
+        return _modern(message) if is_modern else self._legacy(message)
+
+    def _legacy(self, message: Mapping[str, Any]) -> Response:
+        method = message.get("method")
+        if method == "notifications/initialized":
             return Response(202)
-        error = {"code": -32601 if is_modern else -32600, "message": "unknown method"}
-        body = {"jsonrpc": "2.0", "id": message.get("id"), "error": error}
-        return _json(body, status=404 if is_modern else 400)
+        if method != "initialize":
+            return _error(message, -32600, 400)
+        session = uuid4().hex
+        with self._lock:
+            self.sessions.add(session)
+        result = {"protocolVersion": LEGACY, "capabilities": {"tools": {}}}
+        return _result(message, result, {SESSION: session})
+
+
+def _modern(message: Mapping[str, Any]) -> Response:
+    if message.get("method") != "server/discover":
+        return _error(message, -32601, 404)
+    return _result(message, {"supportedVersions": [MODERN], "capabilities": {"tools": {}}})
 
 
 def _failure(server: ServerState) -> int:
@@ -196,6 +201,11 @@ def _result(
     message: Mapping[str, Any], result: object, headers: Mapping[str, str] | None = None
 ) -> Response:
     return _json({"jsonrpc": "2.0", "id": message.get("id"), "result": result}, headers=headers)
+
+
+def _error(message: Mapping[str, Any], code: int, status: int) -> Response:
+    error = {"code": code, "message": "unknown method"}
+    return _json({"jsonrpc": "2.0", "id": message.get("id"), "error": error}, status=status)
 
 
 def _json(

@@ -55,7 +55,7 @@ class ServerState:
     last_synced: float | None
     """The last sync attempt, or ``None``."""
     last_success: float | None
-    live: Live = Live(at=0.0, server="")
+    live: Live = field(default_factory=lambda: Live(at=0.0, server=""))
     """What a live probe finds."""
 
 
