@@ -38,9 +38,11 @@ class Probed(World):
         **labels: str,
     ) -> None:
         """A series of the probes of a server or a portal; it outlives a failed listing."""
-        key = f"{kind}_id"
         metric = f"cloudflare_mcp_{kind}_probe_{name}"
-        self.sample(metric, value, account_id=ACCOUNT, **{key: identity}, **labels)
+        if kind == "server":
+            self.sample(metric, value, account_id=ACCOUNT, server_id=identity, **labels)
+        else:
+            self.sample(metric, value, account_id=ACCOUNT, portal_id=identity, **labels)
 
     def answers(
         self,
@@ -141,7 +143,7 @@ def test_it_goes_on_while_the_account_cannot_be_listed(tmp_path: Path) -> None:
     (test,) = document["tests"]
     test["promql_expr_test"] = [
         {
-            "expr": 'count(ALERTS{alertstate="firing", alertname="CloudflareMCPServerNotAnswering"})',
+            "expr": 'count(ALERTS{alertstate="firing", alertname=~".*NotAnswering"})',
             "eval_time": f"{minute}m",
             "exp_samples": [{"labels": "{}", "value": 1}],
         }
@@ -172,10 +174,14 @@ def test_a_failure_that_the_listing_still_calls_retryable_is_reported_by_the_pro
 def test_two_exporters_of_which_one_reaches_the_server_are_no_alert(tmp_path: Path) -> None:
     world = Probed(30, instances=("one:9853", "two:9853"))
     world.fleet()
-    labels = {"account_id": ACCOUNT, "server_id": "jira"}
-    name = "cloudflare_mcp_server_probe_success"
-    world.sample(name, 1, instances=("one:9853",), **labels)
-    world.sample(name, 0, instances=("two:9853",), **labels)
+    for instance, value in {"one:9853": 1, "two:9853": 0}.items():
+        world.sample(
+            "cloudflare_mcp_server_probe_success",
+            value,
+            instances=(instance,),
+            account_id=ACCOUNT,
+            server_id="jira",
+        )
     world.firing(tmp_path, {30: set()})
 
 
