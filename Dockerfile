@@ -30,6 +30,7 @@ ARG REVISION=unknown
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+COPY docs/runbooks docs/runbooks
 RUN echo "$REVISION" > exporter/REVISION \
     && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation \
         --wheel-dir /wheels . \

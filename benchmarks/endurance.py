@@ -19,7 +19,7 @@ from benchmarks.upstream import Size, Upstream
 SOAK_SIZE = Size(5, 40, 20)
 SOAK_SCRAPES = 1000
 SETTLED_AFTER = 10
-ENOUGH_DESCRIPTORS = Size(2, 10, 20, accounts=500)
+MANY = Size(2, 10, 20, accounts=500)
 MANY_LATENCY = 0.02
 GROWTH = {
     "servers": (Size(10, 10, 20), Size(10, 20, 20), Size(10, 40, 20), Size(10, 80, 20)),
@@ -86,7 +86,7 @@ class Many:
 
 def many_accounts(rounds: int) -> Many:
     """500 accounts with 20 ms a page: all at ``/metrics``, one at ``/probe``."""
-    with tempfile.TemporaryDirectory() as folder, Upstream(ENOUGH_DESCRIPTORS) as upstream:
+    with tempfile.TemporaryDirectory() as folder, Upstream(MANY) as upstream:
         upstream.set(compress=True)
         file = Path(folder) / "accounts.yml"
         names = _configure(file, upstream)
@@ -117,7 +117,7 @@ def _lines_of(text: bytes, begin: bytes) -> list[bytes]:
 
 def _configure(file: Path, upstream: Upstream) -> list[str]:
     """Write the configuration of all accounts; their names."""
-    names = [f"account-{number:03}" for number in range(1, ENOUGH_DESCRIPTORS.accounts + 1)]
+    names = [f"account-{number:03}" for number in range(1, MANY.accounts + 1)]
     token = file.with_name("token")
     token.write_text(upstream.environment["CLOUDFLARE_API_TOKEN"])
     token.chmod(0o600)
@@ -125,7 +125,7 @@ def _configure(file: Path, upstream: Upstream) -> list[str]:
         "base_url": upstream.environment["CLOUDFLARE_BASE_URL"],
         "accounts": [
             {"name": name, "account_id": identity, "api_token_file": str(token)}
-            for name, identity in zip(names, ENOUGH_DESCRIPTORS.account_ids(), strict=True)
+            for name, identity in zip(names, MANY.account_ids(), strict=True)
         ],
     }
     file.write_text(json.dumps(document))  # JSON is YAML

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks import candidates as c
-from benchmarks.endurance import ENOUGH_DESCRIPTORS
+from benchmarks.endurance import MANY
 from benchmarks.results import Results
 from benchmarks.scrapes import Conditions, Figures, pages
 from benchmarks.upstream import Size
@@ -147,9 +147,9 @@ def _many(results: Results) -> Iterator[Target]:
     if results.many:
         yield Target(
             "500 accounts of 2x10x20: all listed",
-            str(ENOUGH_DESCRIPTORS.accounts),
+            str(MANY.accounts),
             str(results.many.up),
-            results.many.up == ENOUGH_DESCRIPTORS.accounts,
+            results.many.up == MANY.accounts,
         )
         yield _most("500 accounts at one scrape, 20 ms a page", results.many.wall, 9, "s")
         yield _most("One of them by /probe", results.many.probe_wall * 1000, 100, "ms")

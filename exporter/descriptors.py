@@ -19,10 +19,10 @@ LOG = logging.getLogger(__name__)
 RESERVE = 32
 """Reserved for what is open at the start, files of a reload, secrets and name lookups."""
 
-ENOUGH_DESCRIPTORS = 1 << 20
+NO_LIMIT = 1 << 20
 """Used if there is no limit."""
 
-MIN_CONNECTIONS = 64
+MIN_OPEN_FILES = 64
 """Minimum limit of open files."""
 
 
@@ -33,7 +33,7 @@ class Shares(msgspec.Struct, frozen=True):
         connections: of clients.
         backlog: client connections accepted above `connections` for a moment.
         requests: concurrent requests to the API.
-        idle: connections idle ones to the API.
+        idle: idle connections to the API.
     """
 
     connections: int
@@ -49,7 +49,7 @@ def raise_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):  # some systems allow less than they report
         hard = soft
-    return ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    return NO_LIMIT if hard == resource.RLIM_INFINITY else hard
 
 
 def share_out(limit: int) -> Shares:
@@ -58,9 +58,9 @@ def share_out(limit: int) -> Shares:
     Raises:
         SettingsError: they are too few.
     """
-    if limit < MIN_CONNECTIONS:
+    if limit < MIN_OPEN_FILES:
         raise SettingsError(
-            f"the limit of open files is {limit}, and {MIN_CONNECTIONS} are needed; raise it "
+            f"the limit of open files is {limit}, and {MIN_OPEN_FILES} are needed; raise it "
             "(LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - RESERVE

@@ -144,8 +144,8 @@ def _check_texts(thresholds: Thresholds) -> None:
             f'selector: {thresholds.selector!r} is not a list of matchers such as job="x"'
         )
     for name in ("runbook_base_url", "dashboard_base_url"):
-        if not re.fullmatch(r"[^\s{}]+", getattr(thresholds, name)):
-            raise ThresholdError(f"{name}: must not be empty nor hold white space or braces")
+        if not re.fullmatch(r"https?://[^\s{}]+", getattr(thresholds, name)):
+            raise ThresholdError(f"{name}: must be an http or https URL without spaces and braces")
 
 
 def _check_together(thresholds: Thresholds) -> None:

@@ -1,4 +1,4 @@
-"""Accounts as the status page gets them, made by hand: failing, hostile, large."""
+"""Account states for tests of the status page: failing, hostile, large."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exporter.model import (
 from exporter.scrape_result import AccountState, ListingResult
 
 NOW = float(int(time.time()))
-"""When the tests began: servers over HTTP go by the real clock."""
+"""Start of the tests: servers over HTTP use the real clock."""
 ID = "0123456789abcdef0123456789abcdef"
 
 HOSTILE = (
@@ -31,11 +31,11 @@ HOSTILE = (
     "' onmouseover='alert(4)' x='&lt;b&gt;&amp;",
     "\u6f22\u5b57" * 150,
 )
-"""Names that try to be markup, to break the layout or the encoding."""
+"""Names with markup, or that could break the layout or the encoding."""
 
 
 def server(identity: str, **fields: object) -> Server:
-    """A server that works, unless the fields say otherwise."""
+    """A working server, with these fields changed."""
     given = {
         "name": identity.title(),
         "hostname": f"https://{identity}.mcp.example.com/mcp",
@@ -47,7 +47,7 @@ def server(identity: str, **fields: object) -> Server:
         "prompts": 3,
         **fields,
     }
-    return Server(id=identity, **given)  # type: ignore[arg-type] # the tests name real fields
+    return Server(id=identity, **given)  # type: ignore[arg-type] # the tests use existing fields
 
 
 def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
@@ -62,7 +62,7 @@ def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
 
 
 def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Inventory:
-    """The account of these portals, and of servers in none."""
+    """An account with these portals, and servers in no portal."""
     attached = [one for item in portals for one in item.servers]
     servers = {one.id: one for one in (*attached, *alone)}
     homes = Counter(one.id for one in attached)
@@ -77,7 +77,7 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
 def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
 ) -> AccountState:
-    """An account that was listed whole."""
+    """An account whose listing succeeded."""
     scrape = ListingResult(
         account_id=account_id,
         account_name=name,
@@ -91,7 +91,7 @@ def listed(
 
 
 def failing(failure: ListingError, before: AccountState, *, ended: float = NOW - 5) -> AccountState:
-    """The account, after a listing that failed."""
+    """The account after a failed listing."""
     scrape = ListingResult(
         account_id=before.account_id,
         account_name=before.account_name,
@@ -108,7 +108,7 @@ PASSING = ErrorClass("true", "true", "503", "")
 
 
 def hostile_account() -> AccountState:
-    """An account whose every text is hostile."""
+    """An account with only hostile texts."""
     servers = [
         server(
             f"server-{number}",
@@ -128,7 +128,7 @@ def hostile_account() -> AccountState:
 
 
 def large_account(count: int, name: str = "Large", account_id: str = ID) -> AccountState:
-    """An account of so many servers, one of a hundred unreachable, 50 a portal."""
+    """An account with this many servers, 1 % of them unreachable, 50 per portal."""
     servers = [
         server(
             f"server-{number:05}",

@@ -1,4 +1,4 @@
-"""Fixtures that more than one test file uses."""
+"""Fixtures of more than one test file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
 from realparts import pytest_report_header, require  # noqa: F401  # a hook
 
-REAL_PROGRAMS = {"browser", "run_exporter", "run_prometheus", "running", "watched"}
-"""Fixtures whose tests take the longest, mostly waiting."""
+REAL_PROGRAMS = {"browser", "received", "run_exporter", "run_prometheus", "running", "watched"}
+"""Fixtures of the slowest tests, which mostly wait."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three workers a core, since tests wait a lot; none where some tests were picked by name."""
+    """Three workers per core, since tests mostly wait; none if tests are selected by name."""
     picked = config.option.keyword or any(not Path(argument).is_dir() for argument in config.args)
     return 0 if picked else min(3 * (os.cpu_count() or 1), 9)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One time zone, and one seed for all workers, before anything is imported that has either."""
+    """Set the time zone and one seed for all workers, before anything imports them."""
     os.environ["TZ"] = "UTC"
     time.tzset()
-    # CI tries the same examples each time, unless it is given a seed.
+    # CI uses the same examples each time, unless a seed is given.
     given = config.option.hypothesis_seed is not None
     unwatched = bool(os.environ.get("CI"))
     if not given and not unwatched:
@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "suite",
         deadline=None,
         derandomize=unwatched and not given,
-        # Making a failure's example small can take minutes.
+        # Shrinking an example can take minutes.
         phases=set(Phase) - ({Phase.shrink, Phase.explain} if unwatched else set()),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -54,7 +54,7 @@ def pytest_report_seed(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take the longest first, so that no worker begins one when others end."""
+    """Slowest files first, so that no worker starts one when the others have finished."""
     slow = {item.path for item in items if _is_slow(item)}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -66,7 +66,7 @@ def _is_slow(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def undisturbed() -> None:
-    """No network beyond loopback, and nothing in the environment that steers what is tested."""
+    """Loopback only, and no environment variables that affect the tests."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name.startswith(("CLOUDFLARE_", "SSL_CERT")):
             del os.environ[name]
@@ -75,7 +75,7 @@ def undisturbed() -> None:
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """The simulated API with the demo's account, serving."""
+    """The simulated API with the demo's account."""
     with Simulator() as serving:
         yield serving
 
@@ -84,7 +84,7 @@ def simulator() -> Iterator[Simulator]:
 def run_exporter(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., RunningExporter]]:
-    """Start exporters: ``run_exporter(*flags, env={...})``; each must end with 0 on SIGTERM."""
+    """Start exporters: ``run_exporter(*flags, env={...})``; each must exit with 0 on SIGTERM."""
     running: list[RunningExporter] = []
     with ExitStack() as cleanup:
 

@@ -1,7 +1,7 @@
-"""Every fault of the API and of the way to it, and what the exporter says of it: one table.
+"""The fault matrix: faults of the API and the network, and the exporter's behavior.
 
-`FAULTS` declares the table that stands in the documentation; tests/test_fault_matrix.py has a real
-exporter meet each fault, and holds the table against what happened.
+`FAULTS` declares the table of the documentation; tests/test_fault_matrix.py runs a real exporter
+against each fault and compares the result with the table.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from rawserver import Handler, RawServer, answer, listing, portal, refusal, send
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "faults.md"
 
 TIMEOUT = 3.0
-"""Seconds of a listing, for all accounts."""
+"""Listing timeout in seconds, for all accounts."""
 
 LIMIT = 8 << 20
-"""Bytes of a page, for all accounts."""
+"""Maximum bytes of a page, for all accounts."""
 
 AT_ONCE, RETRIED, TIMED_OUT = "immediately", "after two retries, in about 1 s", "at `timeout`"
 PAGED = "after 500 pages, or at `timeout`"
@@ -35,14 +35,14 @@ WHEN: Mapping[str, tuple[float, float]] = {
     TIMED_OUT: (TIMEOUT - 0.1, TIMEOUT + 2.0),
     PAGED: (0.0, 60.0),
 }
-"""Seconds after which the scrape is answered, the lowest and the highest."""
+"""Minimum and maximum duration of the scrape in seconds."""
 
 LITTLE, SOME = "under 8 MiB", "under 4 times `max_response_size`"
 MEMORY: Mapping[str, int] = {LITTLE: 8, SOME: 4 * LIMIT >> 20}
-"""MiB that the exporter takes for it at most."""
+"""Maximum additional memory of the exporter in MiB."""
 
 Way = Callable[[ExitStack], Mapping[str, str]]
-"""Sets a fault up, and gives the keys of an account that meets it."""
+"""Sets up a fault and returns the configuration of an affected account."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Fault:
     Attributes:
         name: in the documentation.
         way: sets it up.
-        reason: of the failure; empty where the listing succeeds.
+        reason: of the failure; empty if the listing succeeds.
         when: of `WHEN`.
         memory: of `MEMORY`.
-        shows: samples that must be there.
-        announced: seconds that the scrape announces.
+        shows: samples that must be present.
+        announced: scrape timeout that is announced, in seconds.
     """
 
     name: str
@@ -69,19 +69,19 @@ class Fault:
 
     @property
     def goes_up(self) -> bool:
-        """Whether the scrape shows the account."""
+        """Whether the account is up."""
         return not self.reason and self.shows.get("cloudflare_mcp_up", 1.0) == 1.0
 
     @property
     def row(self) -> str:
-        """As the documentation has it."""
+        """The row of the documentation."""
         reason = f"`{self.reason}`" if self.reason else "none"
         cells = (self.name, reason, str(int(self.goes_up)), self.when, self.memory)
         return f"| {' | '.join(cells)} |\n"
 
 
 def answering(handler: Handler, **keys: str) -> Way:
-    """A server that answers each request so."""
+    """A server that answers each request like this."""
 
     def start(cleanup: ExitStack) -> Mapping[str, str]:
         return {"base_url": cleanup.enter_context(RawServer(handler)).base_url, **keys}
@@ -90,12 +90,12 @@ def answering(handler: Handler, **keys: str) -> Way:
 
 
 def status(line: str, body: bytes = b"<html>", headers: str = "") -> Way:
-    """An answer with this status line."""
+    """A response with this status line."""
     return answering(sends(answer(body, line, headers)))
 
 
 def page(body: bytes, headers: str = "") -> Way:
-    """An answer with status 200."""
+    """A response with status 200."""
     return answering(sends(answer(body, headers=headers)))
 
 
@@ -108,7 +108,7 @@ def refused(_: ExitStack) -> Mapping[str, str]:
 
 
 def black_hole(cleanup: ExitStack) -> Mapping[str, str]:
-    """The queue of the port is full, so nothing is ever answered."""
+    """The port's accept queue is full, so nothing is ever answered."""
     listening = cleanup.enter_context(socket.socket())
     listening.bind(("127.0.0.2", 0))
     listening.listen(0)
@@ -121,7 +121,7 @@ def black_hole(cleanup: ExitStack) -> Mapping[str, str]:
 
 
 def over_tls(name: str, **validity: object) -> Way:
-    """A server with a certificate for this name; its authority is trusted where a time is given."""
+    """A server with a certificate for this name; its CA is trusted if a time is given."""
 
     def start(cleanup: ExitStack) -> Mapping[str, str]:
         authority = trustme.CA()
@@ -171,7 +171,7 @@ def without_token(cleanup: ExitStack) -> Mapping[str, str]:
 
 def never(peer: socket.socket, _: str) -> None:
     peer.settimeout(TIMEOUT + 2)
-    peer.recv(1)  # until the exporter hangs up
+    peer.recv(1)  # until the exporter disconnects
 
 
 def dripping(peer: socket.socket, _: str) -> None:
@@ -186,7 +186,7 @@ def late(peer: socket.socket, _: str) -> None:
 
 
 def by_page(pages: Callable[[int], bytes]) -> Handler:
-    """An answer by the number of the page."""
+    """A response per page number."""
 
     def handle(peer: socket.socket, head: str) -> None:
         number = int(head.split("page=")[1].split("&", maxsplit=1)[0].split(maxsplit=1)[0])
@@ -196,12 +196,12 @@ def by_page(pages: Callable[[int], bytes]) -> Handler:
 
 
 def many(number: int) -> bytes:
-    """A page that is full."""
+    """A full page."""
     return listing([portal(f"p{number}-{one}") for one in range(20)])
 
 
 def filled(unit: bytes) -> bytes:
-    """A page of the largest size that is taken, gzipped."""
+    """A page of the maximum size, compressed."""
     before, after = b'{"success":true,"result":[', b"]}"
     count = (LIMIT - len(before) - len(after)) // len(unit)
     return gzip.compress(before + (unit * count).removesuffix(b",") + after)
@@ -328,7 +328,7 @@ FAULTS = (
 
 
 def written(text: str) -> str:
-    """The page with the table of now."""
+    """The documentation page with the current table."""
     head, begin, _ = text.partition("| Failure |")
     titles = " `reason` | `up` | Response | Memory |\n| --- | --- | --- | --- | --- |\n"
     return head + begin + titles + "".join(fault.row for fault in FAULTS)

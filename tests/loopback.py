@@ -1,4 +1,4 @@
-"""The tests talk to loopback alone: whatever else this process reaches for fails the test."""
+"""Restricts tests to loopback: any other connection or name lookup fails the test."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-# Names that are loopback by definition, and names that by definition do not exist.
+# Names that are loopback by definition, and names that never exist by definition.
 HARMLESS_NAMES = (".localhost", ".invalid")
 
 
 def is_harmless(host: object) -> bool:
-    """Whether a host, as it is given to a socket, stays on this machine."""
+    """Whether a host that is given to a socket is this machine."""
     text = host.decode() if isinstance(host, bytes) else host
     if not isinstance(text, str) or not text:
         return True  # None and "" mean this machine
@@ -50,5 +50,5 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def guard() -> None:
-    """Watch this process from now on; an audit hook cannot be taken back."""
+    """Watch this process from now on; an audit hook cannot be removed."""
     sys.addaudithook(_watch)

@@ -1,4 +1,4 @@
-"""Packages of npm that tests use, kept from one run to the next."""
+"""npm packages for tests, cached between runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FLAGS = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 def npm_packages(folder: str) -> Path:
-    """A directory whose ``node_modules`` holds what ``tests/<folder>/package.json`` asks for.
+    """A directory with the packages of ``tests/<folder>/package.json`` in ``node_modules``.
 
-    Where they cannot be fetched the test skips, and under CI it fails.
+    If they cannot be fetched the test is skipped, or fails under CI.
     """
     npm = require("npm")
     wanted = (HERE / folder / "package.json").read_text()

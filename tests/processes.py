@@ -1,4 +1,4 @@
-"""The real programs of a test, as child processes on loopback that end with the test."""
+"""Real programs as child processes on loopback, which end with the test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 def eventually(
     look: Callable[[], T | None], what: str, *, within: float = 60.0, every: float = 0.05
 ) -> T:
-    """The first true answer of ``look``; fails when there is none within the seconds given."""
+    """The first true result of ``look``; fails if there is none in time."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if found := look():
@@ -32,19 +32,19 @@ def eventually(
 
 
 def get(url: str, timeout: float = 10.0, **options: Any) -> requests.Response:
-    """One GET of its own connection, undisturbed by proxies and netrc of the environment."""
+    """One GET on a new connection, ignoring proxies and netrc."""
     with requests.Session() as session:
         session.trust_env = False
         return session.get(url, timeout=timeout, **options)
 
 
 class Child:
-    """A program that logs to a file; its log tells where it listens."""
+    """A program that logs to a file; its address is read from the log."""
 
     def __init__(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
         self.log_path = log
         with log.open("wb") as output:
-            # A group of its own, so that a Ctrl-C at the terminal is the test's to handle.
+            # A process group of its own, so that Ctrl-C reaches only the test.
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -57,11 +57,11 @@ class Child:
 
     @property
     def log(self) -> str:
-        """Everything that it wrote so far, to either stream."""
+        """Everything that it has written so far."""
         return self.log_path.read_text(errors="replace")
 
     def logged(self, pattern: str, *, within: float = 60.0) -> re.Match[str]:
-        """The first place in the log that fits; fails early when the program ends."""
+        """The first match in the log; fails early if the program ends."""
 
         def look() -> re.Match[str] | None:
             ended = self.process.poll() is not None
@@ -73,13 +73,13 @@ class Child:
         return eventually(look, f"{pattern!r} in {self.log_path}", within=within)
 
     def logged_url(self) -> str:
-        """Where a program of Prometheus' authors says that it listens, version 2 or 3."""
-        # Port 0 is announced as such first, then as the port that it became.
+        """The URL that a Prometheus program (version 2 or 3) logs."""
+        # Port 0 is logged first, then the actual port.
         address = r'msg="Listening on"(?: component=\w+)? address=(127\.0\.0\.1:[1-9]\d*)'
         return f"http://{self.logged(address)[1]}"
 
     def stop(self, by: signal.Signals = signal.SIGTERM, *, within: float = 30.0) -> int:
-        """End it by a signal; its exit status (a negative number: the signal that killed it)."""
+        """End it by a signal; returns the exit status (negative: the signal that killed it)."""
         if self.process.poll() is None:
             self.process.send_signal(by)
         try:
@@ -91,20 +91,20 @@ class Child:
             raise AssertionError(message) from None
 
     def kill(self) -> None:
-        """End it without asking; for a test that has failed already."""
+        """Kill it; for a test that has already failed."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """What a child process needs, and nothing that could steer it: no secrets, no proxies."""
+    """A minimal environment for a child process: no secrets, no proxies."""
     kept = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "COVERAGE_PROCESS_START")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"HOME": str(home)}
 
 
 class RunningExporter(Child):
-    """``python -m exporter`` on a port of its own choice; ``url`` is its root."""
+    """``python -m exporter`` on a free port; ``url`` is its root."""
 
     url: str
 
@@ -116,7 +116,7 @@ class RunningExporter(Child):
         )
 
     def await_ready(self) -> None:
-        """Wait until it serves; ``url`` is known from then on."""
+        """Wait until it is ready; sets ``url``."""
         self.url = self.logged(r'\burl"?[=:] ?"?(http://127\.0\.0\.1:[1-9]\d*)')[1]
         eventually(lambda: get(f"{self.url}/-/ready").ok, "ready exporter")
 
@@ -142,19 +142,19 @@ class Prometheus(Child):
         )
 
     def await_ready(self) -> None:
-        """Wait until it serves; ``url`` is known from then on."""
+        """Wait until it is ready; sets ``url``."""
         self.url = self.logged_url()
         eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Prometheus")
 
     def api(self, path: str, **parameters: str) -> Any:
-        """``data`` of an answer of the HTTP API."""
+        """``data`` of a response of the HTTP API."""
         answer = get(f"{self.url}/api/v1/{path}", params=parameters)
         body = answer.json()
         assert body["status"] == "success", body
         return body["data"]
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
-        """An instant query's series: labels, ``__name__`` included, and value."""
+        """The series of an instant query: labels (with ``__name__``) and value."""
         result = self.api("query", query=expression)["result"]
         return [(series["metric"], float(series["value"][1])) for series in result]
 
@@ -178,6 +178,6 @@ class Alertmanager(Child):
         )
 
     def await_ready(self) -> None:
-        """Wait until it serves; ``url`` is known from then on."""
+        """Wait until it is ready; sets ``url``."""
         self.url = self.logged_url()
         eventually(lambda: get(f"{self.url}/-/ready").ok, "ready Alertmanager")

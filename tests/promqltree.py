@@ -1,4 +1,4 @@
-"""PromQL expressions taken apart: which selectors stand where."""
+"""Parses PromQL expressions: selectors and their context."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import promql_parser as p
 
 @dataclass(frozen=True)
 class Place:
-    """Where a selector stands.
+    """The context of a selector.
 
     Attributes:
         function: the function that takes it as an argument.
         aggregation: the innermost aggregation around it.
-        filters: whether it only says which series of another expression stay.
+        filters: whether it only filters the series of another expression.
     """
 
     function: str = ""
@@ -25,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Selector:
-    """A vector selector: its metric, its matchers as label and operator, and its place."""
+    """A vector selector: metric, matchers as label and operator, and context."""
 
     metric: str
     matchers: frozenset[str]
@@ -33,12 +33,12 @@ class Selector:
 
 
 def selectors(text: str) -> Iterator[Selector]:
-    """Every selector of an expression; ValueError where it does not parse."""
+    """Every selector of an expression; ValueError if it does not parse."""
     yield from _walk(p.parse(text), Place())
 
 
 def groupings(text: str) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
-    """The labels of every ``by`` and ``on``, each with the metrics that it is about."""
+    """The labels of every ``by`` and ``on``, each with the metrics it applies to."""
     yield from _groupings(p.parse(text))
 
 

@@ -1,4 +1,4 @@
-"""A TCP server for answers that no HTTP library would send: dripped, cut short, never ending."""
+"""A TCP server for responses that no HTTP library would send: slow, truncated, endless."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, Self
 
 Handler = Callable[[socket.socket, str], None]
-"""Answers one request, given its head as text; the connection is closed afterwards."""
+"""Handles one request, given its head as text; the connection is closed afterwards."""
 
 
 class RawServer:
-    """Listens on loopback; each connection is served by ``handler`` in a thread of its own."""
+    """Listens on loopback; each connection is handled by ``handler`` in its own thread."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -66,7 +66,7 @@ class RawServer:
             self._handler(connection, self.heads[-1])
 
     def drip(self, connection: socket.socket, data: bytes, seconds: float = 0.05) -> None:
-        """Send a byte at a time until the data, the test or the peer ends."""
+        """Send one byte at a time until the data, the test or the peer ends."""
         for byte in data:
             connection.sendall(bytes([byte]))
             if self.closed.wait(seconds):
@@ -76,14 +76,14 @@ class RawServer:
 def answer(
     body: bytes, status: str = "200 OK", headers: str = "", length: int | None = None
 ) -> bytes:
-    """A whole answer; ``length`` where the header is to lie."""
+    """A complete response; ``length`` sets a wrong Content-Length."""
     size = len(body) if length is None else length
     head = f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\nConnection: close\r\n{headers}\r\n"
     return head.encode() + body
 
 
 def sends(data: bytes) -> Handler:
-    """A handler that sends the same bytes each time."""
+    """A handler that always sends the same bytes."""
 
     def handle(connection: socket.socket, head: str) -> None:
         connection.sendall(data)
@@ -121,7 +121,7 @@ def portal(identity: str, servers: Any = ()) -> dict[str, Any]:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Whether the condition holds before the time is over."""
+    """Whether the condition becomes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -131,9 +131,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 
 def bomb(megabytes: int) -> bytes:
-    """Gzip of white space: a thousandth of its size on the wire. Its checksum is wrong."""
+    """Gzip of white space, a thousandth of its size. Its checksum is wrong."""
     packer = zlib.compressobj(9, wbits=31)
     head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
-    # What follows a full flush stands for itself, so once compressed is enough.
+    # Blocks after a full flush are independent, so compressing one is enough.
     block = packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return head + block * megabytes + packer.flush()

@@ -1,4 +1,4 @@
-"""The real programs that tests run: found, or missed loudly; their versions are printed."""
+"""Finds the real programs that tests run, and prints their versions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 UNPACKED = Path(__file__).parent.parent / ".venv" / "parts"
-"""Where ``make parts`` puts them; see ``scripts/parts``."""
+"""Directory of ``make parts``; see ``scripts/parts``."""
 
 REPORTED = ("prometheus", "promtool", "prometheus-alertmanager", "amtool", "node", "chromium")
-"""The programs whose versions can decide how a test ends."""
+"""Programs whose versions can affect test results."""
 
 
 def _folders() -> Iterator[str]:
-    """Where programs are looked for, first come first served."""
+    """Directories to search, in order."""
     if os.environ.get("REAL_PROGRAMS") == "newest":
         yield str(UNPACKED / "newest" / "launchers")
     yield str(Path(sys.executable).parent)  # Node.js comes as a Python package
@@ -30,12 +30,12 @@ def _folders() -> Iterator[str]:
 
 
 def find(program: str) -> str | None:
-    """Path of a real program, if there is one."""
+    """Path of a real program, if found."""
     return shutil.which(program, path=os.pathsep.join(_folders()))
 
 
 def require(program: str) -> str:
-    """Path of a real program; where it is missing the test skips, and under CI it fails."""
+    """Path of a real program; if it is missing the test is skipped, or fails under CI."""
     path = find(program)
     if path is not None:
         return path
@@ -47,7 +47,7 @@ def require(program: str) -> str:
 
 @cache
 def version(program: str) -> str:
-    """The number in what a program says of its version, or a word for why there is none."""
+    """The version number that a program prints, or why there is none."""
     path = find(program)
     if path is None:
         return "missing"
@@ -57,5 +57,5 @@ def version(program: str) -> str:
 
 
 def pytest_report_header() -> str:
-    """A line at the start of a run."""
+    """Lines at the start of a run."""
     return "real programs: " + ", ".join(f"{one} {version(one)}" for one in REPORTED)

@@ -1,4 +1,4 @@
-"""A relay on loopback between a scraper and the exporter, which remembers what passes."""
+"""A recording proxy on loopback between a scraper and the exporter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 
 class Passed(NamedTuple):
-    """One request with its answer; header names in lower case."""
+    """One request with its response; header names in lower case."""
 
     request: dict[str, str]
     status: int
@@ -21,7 +21,7 @@ class Passed(NamedTuple):
 
 
 class Relay(NamedTuple):
-    """Where it listens (``host:port``), and everything that passed so far."""
+    """Its address (``host:port``), and everything recorded so far."""
 
     address: str
     passed: list[Passed]
@@ -45,7 +45,7 @@ def relay(url: str, **instead: str) -> Iterator[Relay]:
             self.wfile.write(seen.body)
 
         def log_message(self, *arguments: object) -> None:
-            """Nothing: a test's output is for its failures."""
+            """Silent: a test's output is for failures."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

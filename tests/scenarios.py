@@ -1,6 +1,6 @@
-"""Tests that are scenarios: each builds a world, and promtool judges many of them in one run.
+"""Scenario tests: each builds input series, and one promtool run checks many of them.
 
-A run of promtool for every test would be slow, and all of them in one run would use one core.
+One promtool run per test would be slow, and a single run for all would use one core.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from promtool import World
 from realparts import require
 
 TOGETHER = 8
-"""Scenarios in one run: few enough that no test waits long for its verdict."""
+"""Scenarios per run: few enough that no test waits long for its result."""
 
 Verdicts: TypeAlias = Callable[[str], str]
 """What promtool says of the scenario that is the test of a node id; empty where all is well."""

@@ -1,4 +1,4 @@
-"""The exporter over HTTP in this process: its web application in front of accounts."""
+"""Serves the exporter over HTTP in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from watching import ACCOUNT_ID, TOKEN, submit
 
 
 def accounts_at(base_url: str, now: float, *, collect_servers: bool = False) -> Accounts:
-    """The account of the API at ``base_url``, for which it is always ``now``."""
+    """The account of the API at ``base_url``, at the fixed time ``now``."""
     account = Account(
         name=ACCOUNT_ID,
         account_id=ACCOUNT_ID,
@@ -33,7 +33,7 @@ def accounts_at(base_url: str, now: float, *, collect_servers: bool = False) -> 
 
 
 class Listed:
-    """A source whose accounts are listed by the functions given, in place of the API."""
+    """A source whose accounts are listed by these functions instead of the API."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Listed:
 
 
 class Unlisted:
-    """A source of what is known already: it must not be scraped."""
+    """A source with known states, which must not be scraped."""
 
     names: tuple[str, ...] = ()
 
@@ -78,14 +78,14 @@ class Unlisted:
 
 @contextmanager
 def serving(source: Source, on_stop: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """Serve it on a free port of loopback; gives the URL of the root."""
+    """Serve it on a free loopback port; yields the root URL."""
     with serving_app(App(source), on_stop) as url:
         yield url
 
 
 @contextmanager
 def serving_app(app: App, on_stop: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """Serve an application that is made by hand; gives the URL of the root."""
+    """Serve an existing application; yields the root URL."""
     server = Server(app, [bind(ListenAddress("127.0.0.1", 0))], on_stop=on_stop, grace=2)
     ended = submit(server.serve())
     try:
@@ -96,4 +96,4 @@ def serving_app(app: App, on_stop: Callable[[], None] = lambda: None) -> Iterato
 
 
 ACCEPT = {Format.TEXT: "text/plain;version=0.0.4", Format.OPENMETRICS: Format.OPENMETRICS.value}
-"""What a client says to get each format."""
+"""The Accept header for each format."""

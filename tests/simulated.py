@@ -1,4 +1,4 @@
-"""How the simulator's own tests ask it."""
+"""Requests to the simulator, for its own tests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from exporter.simulator.server import Simulator
 from processes import get
 
 START = 1_790_000_100.0
-"""At the begin of a rate-limit window."""
+"""Start of a rate limit window."""
 Record = dict[str, Any]
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.now = START

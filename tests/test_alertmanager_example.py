@@ -31,10 +31,12 @@ class Example(Alertmanager):
             body = [{"labels": labels} for labels in alerts]
             session.post(f"{self.url}/api/v2/alerts", json=body, timeout=10).raise_for_status()
 
-    def inhibited(self) -> dict[str, bool]:
-        """By name of the alert, whether another keeps it quiet."""
+    def inhibited(self) -> dict[tuple[str, str], bool]:
+        """By name and cluster of the alert, whether another keeps it quiet."""
         return {
-            alert["labels"]["alertname"]: bool(alert["status"]["inhibitedBy"])
+            (alert["labels"]["alertname"], alert["labels"].get("cluster", "")): bool(
+                alert["status"]["inhibitedBy"]
+            )
             for alert in get(f"{self.url}/api/v2/alerts").json()
         }
 
@@ -125,12 +127,18 @@ ACCOUNT = {"account_id": "a1"}
 def test_one_alert_keeps_the_other_quiet_and_no_more(
     alertmanager: Example, source: Labels, target: Labels, other: Labels
 ) -> None:
+    def inside(cluster: str, labels: Labels) -> Labels:
+        return {**labels, "cluster": cluster} if cluster else labels
+
+    # Without clusters, and with two that have the same accounts.
+    sources = [inside(cluster, source) for cluster in ("", "a")]
+    targets = [inside(cluster, target) for cluster in ("", "a", "b")]
+    others = [inside(cluster, other) for cluster in ("", "a", "b")]
     expected = {
-        source["alertname"]: False,
-        target["alertname"]: True,
-        other["alertname"]: False,
+        (labels["alertname"], labels.get("cluster", "")): labels in targets[:2]
+        for labels in (*sources, *targets, *others)
     }
-    alertmanager.fire(source, target, other)
+    alertmanager.fire(*sources, *targets, *others)
     eventually(lambda: alertmanager.inhibited() == expected, f"inhibition {expected}")
 
 
@@ -141,10 +149,12 @@ def test_a_dead_portal_arrives_together_with_its_servers(alertmanager: Example) 
         for server in ("jira", "wiki")
     ]
     elsewhere = firing("CloudflareMCPServerError", account_id="a2", server_id="jira")
+    other_cluster = {**servers[0], "cluster": "b"}
     posture = firing("CloudflareMCPCodeModeEnforced", **PORTAL)
-    alertmanager.fire(portal, *servers, elsewhere, posture)
+    alertmanager.fire(portal, *servers, elsewhere, other_cluster, posture)
     together = [portal["alertname"], *(server["alertname"] for server in servers)]
     expected = [
+        ({"account_id": "a1", "cluster": "b"}, ["CloudflareMCPServerError"]),
         ({"account_id": "a1"}, together),
         ({"account_id": "a2"}, ["CloudflareMCPServerError"]),
         ({"alertname": "CloudflareMCPCodeModeEnforced"}, ["CloudflareMCPCodeModeEnforced"]),

@@ -46,7 +46,7 @@ def alert(
         {
             "summary": summary,
             "description": "\n".join(description),
-            "runbook_url": f"docs/runbooks/{name}.md",
+            "runbook_url": f"http://localhost:10180/runbooks/{name}",
             "dashboard_url": f"{GRAFANA}/{dashboard}",
         },
     )

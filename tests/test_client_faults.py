@@ -16,8 +16,9 @@ import pytest
 import trustme
 
 from exporter.logs import LineFormatter, logfmt
+from exporter.web.public_address import PublicAddress
 from processes import eventually
-from webserver import PublicAddress, Source, done, site, trusting, write_chain
+from webserver import Source, WebServer, done, site, trusting, write_chain
 
 AUTHORITY = trustme.CA()
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n"
@@ -107,7 +108,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
 @pytest.fixture(scope="module", params=["plain", "tls"])
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[PublicAddress, Source, ssl.SSLContext | None]]:
+) -> Iterator[tuple[WebServer, Source, ssl.SSLContext | None]]:
     home = tmp_path_factory.mktemp("served")
     source = Source()
     tls = request.param == "tls"
@@ -123,7 +124,7 @@ def tls_file(home: Path, extra: str = "") -> Path:
     return file
 
 
-def opened(running: PublicAddress, context: ssl.SSLContext | None) -> socket.socket:
+def opened(running: WebServer, context: ssl.SSLContext | None) -> socket.socket:
     raw = running.connect()
     return raw if context is None else context.wrap_socket(raw, server_hostname="localhost")
 
@@ -137,7 +138,7 @@ def everything(connection: socket.socket) -> bytes:
     return received
 
 
-def ask(running: PublicAddress, context: ssl.SSLContext | None, data: bytes) -> bytes:
+def ask(running: WebServer, context: ssl.SSLContext | None, data: bytes) -> bytes:
     with opened(running, context) as connection:
         with suppress(OSError):  # it may hang up before it has read everything
             connection.sendall(data)
@@ -155,7 +156,7 @@ def one_short_line(log: Log) -> str:
 
 @pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_is_no_request_is_refused_in_one_short_line_at_debug(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log, data: bytes, status: int
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log, data: bytes, status: int
 ) -> None:
     running, source, context = served
     source.begun.clear()
@@ -169,7 +170,7 @@ def test_what_is_no_request_is_refused_in_one_short_line_at_debug(
 
 @pytest.mark.parametrize(("data", "status"), ANSWERED.values(), ids=ANSWERED.keys())
 def test_what_asks_for_too_much_gets_its_answer_and_no_line(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log, data: bytes, status: int
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log, data: bytes, status: int
 ) -> None:
     running, _, context = served
     with opened(running, context) as connection:
@@ -182,7 +183,7 @@ def test_what_asks_for_too_much_gets_its_answer_and_no_line(
 
 
 def test_what_follows_a_request_is_judged_after_its_answer(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log
 ) -> None:
     running, _, context = served
     got = ask(running, context, (GET + b"\r\n") * 20 + b"rubbish\r\n\r\n")
@@ -193,7 +194,7 @@ def test_what_follows_a_request_is_judged_after_its_answer(
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before the answer", "after it"])
 def test_a_body_that_goes_wrong_later_ends_the_connection(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log, answered: bool
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log, answered: bool
 ) -> None:
     running, source, context = served
     source.begun.clear()
@@ -226,7 +227,7 @@ def reset(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("read", [0, 10], ids=["before the first byte", "in the middle"])
 def test_a_client_that_resets_its_connection_is_no_news(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log, read: int
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log, read: int
 ) -> None:
     running, source, context = served
     source.body = b"x" * 5_000_000
@@ -244,7 +245,7 @@ def test_a_client_that_resets_its_connection_is_no_news(
 
 
 def test_a_fault_of_ours_is_an_error_with_its_traceback_even_on_a_long_path(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], log: Log
+    served: tuple[WebServer, Source, ssl.SSLContext | None], log: Log
 ) -> None:
     running, source, context = served
     source.next = lambda: 1 / 0  # type: ignore[assignment,return-value]
@@ -334,7 +335,7 @@ ABSOLUTE = {
 
 @pytest.mark.parametrize(("target", "status"), ABSOLUTE.values(), ids=ABSOLUTE.keys())
 def test_a_target_may_be_a_whole_url(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None], target: str, status: int
+    served: tuple[WebServer, Source, ssl.SSLContext | None], target: str, status: int
 ) -> None:
     running, _, context = served
     for host in ("x", "unlike"):
@@ -347,7 +348,7 @@ def test_a_target_may_be_a_whole_url(
 
 
 def test_the_host_of_a_whole_url_counts_and_that_of_the_header_does_not(
-    served: tuple[PublicAddress, Source, ssl.SSLContext | None],
+    served: tuple[WebServer, Source, ssl.SSLContext | None],
 ) -> None:
     running, _, context = served
     request = b"GET http://right:81/sd HTTP/1.1\r\nHost: wrong\r\nConnection: close\r\n\r\n"
@@ -357,9 +358,7 @@ def test_the_host_of_a_whole_url_counts_and_that_of_the_header_does_not(
 
 
 def test_a_whole_url_has_the_route_prefix_too() -> None:
-    from exporter.web.public_address import PublicAddress as Place  # noqa: PLC0415 - the tests' own has this name
-
-    with site(Source(), site=Place(route_prefix="/mcp")) as running:
+    with site(Source(), site=PublicAddress(route_prefix="/mcp")) as running:
         for target, status in (("http://x/mcp/metrics", 200), ("http://x/metrics", 404)):
             request = f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
             assert ask(running, None, request.encode()).startswith(f"HTTP/1.1 {status} ".encode())

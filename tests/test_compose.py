@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.web.routes import App
 from processes import (
     ROOT,
     Alertmanager,
@@ -22,9 +23,11 @@ from processes import (
     RunningExporter,
     bare_environment,
     eventually,
+    get,
 )
-from promtool import RULES, groups
+from promtool import RULES, groups, rules
 from realparts import require
+from serving import Unlisted, serving_app
 
 STACK = ROOT / "deploy" / "compose"
 EXAMPLE = RULES / "alertmanager.example.yml"
@@ -141,9 +144,34 @@ def test_alertmanager_takes_the_example_s_routing(services: dict[str, Any]) -> N
     service = services["alertmanager"]
     file = in_container(service, flag(service, "--config.file"))
     assert file == EXAMPLE
+    for template in yaml.safe_load(file.read_text())["templates"]:
+        assert in_container(service, f"/etc/alertmanager/{template}").is_file()
     subprocess.run(
         [require("amtool"), "check-config", file], capture_output=True, timeout=60, check=True
     )
+
+
+def published(service: dict[str, Any]) -> str:
+    """Where people reach a service."""
+    (port,) = service["ports"]
+    return f"http://localhost:{port['published']}"
+
+
+def test_every_link_of_a_notification_opens(services: dict[str, Any]) -> None:
+    alerts = [rule["annotations"] for rule in rules() if "alert" in rule]
+    folder = in_container(services["grafana"], "/etc/grafana/dashboards")
+    uids = {json.loads(file.read_text())["uid"] for file in folder.glob("*.json")}
+    dashboards = {f"{published(services['grafana'])}/d/{uid}" for uid in uids}
+    assert {each["dashboard_url"].partition("?")[0] for each in alerts} <= dashboards
+    runbooks = {each["runbook_url"] for each in alerts}
+    with serving_app(App(Unlisted(tuple))) as exporter:
+        for url in runbooks:
+            path = url.removeprefix(published(services["exporter"]))
+            assert path.startswith("/")
+            assert get(exporter + path).status_code == 200
+    # Those to the Prometheus and the Alertmanager that sent it.
+    for name in ("prometheus", "alertmanager"):
+        assert flag(services[name], "--web.external-url") == published(services[name])
 
 
 def grafana_file(services: dict[str, Any], kind: str) -> dict[str, Any]:

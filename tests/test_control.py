@@ -15,8 +15,8 @@ import yaml
 
 from exporter.web.public_address import PublicAddress
 from processes import RunningExporter, get
-from webserver import PublicAddress as Served
 from webserver import Source, site
+from webserver import WebServer as Served
 
 RunExporter = Callable[..., RunningExporter]
 

@@ -111,14 +111,12 @@ def test_rendering_twice_gives_the_same_text_with_a_newline_at_its_end() -> None
     assert all(text.endswith("}\n") for text in texts.values())
 
 
-def test_no_address_of_a_folder_becomes_a_link_but_a_real_address_does() -> None:
-    def links(base: str) -> set[str]:
-        texts = dashboards.render(load(overrides={"runbook_base_url": base}))
-        found = [link for text in texts.values() for link in json.loads(text)["links"]]
-        return {link["url"] for link in found if link["type"] == "link"}
-
-    assert "docs/runbooks" not in links("docs/runbooks")
-    assert "https://wiki.example.com/mcp" in links("https://wiki.example.com/mcp")
+def test_every_dashboard_links_to_the_runbooks_where_they_are() -> None:
+    base = "https://wiki.example.com/mcp"
+    texts = dashboards.render(load(overrides={"runbook_base_url": base}))
+    for text in texts.values():
+        links = [link for link in json.loads(text)["links"] if link["type"] == "link"]
+        assert f"{base}/" in {link["url"] for link in links}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +168,7 @@ def test_it_links_to_the_others_and_to_the_documentation(dashboard: dict[str, An
     assert others["tags"] == ["cloudflare-mcp"]
     assert others["includeVars"]
     assert others["keepTime"]
-    assert [urlsplit(page["url"]).scheme for page in pages] == ["https"]
+    assert [urlsplit(page["url"]).scheme for page in pages] == ["https", "http"]
 
 
 @by_dashboard()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,30 @@ def test_the_build_sees_nothing_but_what_the_image_is_made_of() -> None:
     allowed = {rule[1:].removesuffix("/image") for rule in rules if rule.startswith("!")}
     assert next(rule for rule in rules if not rule.startswith("#")) == "*"
     assert allowed == copied
+
+
+def test_the_image_s_wheel_has_all_that_the_build_copies(tmp_path: Path) -> None:
+    stage = (ROOT / "Dockerfile").read_text().partition("WORKDIR /src\n")[2].partition("FROM")[0]
+    for line in re.findall(r"^COPY (?!deploy/)(.*)$", stage, re.MULTILINE):
+        *sources, target = line.split()
+        for source in map(ROOT.joinpath, sources):
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / target)
+            else:
+                shutil.copy(source, tmp_path / target)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
+        cwd=tmp_path,
+        env=bare_environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    (wheel,) = tmp_path.glob("dist/*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "exporter/__main__.py" in names
+    runbooks = {path.name for path in (ROOT / "docs" / "runbooks").glob("*.md")}
+    assert {Path(name).name for name in names if "/runbooks/pages/" in name} == runbooks
 
 
 def health(environ: dict[str, str], home: Path) -> tuple[int, str]:

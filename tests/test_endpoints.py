@@ -304,7 +304,8 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
 # --- prefixes ----------------------------------------------------------------------------------
 
-PATHS = ("/metrics", "/probe?account=a", "/sd", "/config", "/-/healthy", "/-/ready", "/")
+LINKED = ("/metrics", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready")
+PATHS = (*LINKED, "/probe?account=a", "/")
 
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
@@ -320,7 +321,7 @@ def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
         assert served.ask("/x")[0] == 404
         page = served.ask("/x/y/")[2].decode()
     links = [link for link in re.findall(r'href="(/[^"#?]*)"', page) if link != "/x/y/"]
-    assert links == [f"/x/y{path}" for path in ("/metrics", "/sd", "/config", *PATHS[4:6])]
+    assert links == [f"/x/y{path}" for path in LINKED]
 
 
 def test_a_proxy_that_takes_the_prefix_away_gets_links_that_have_it() -> None:
@@ -447,10 +448,8 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
     }
-    assert {path for path, _ in rows} == {"/", "/metrics", *paths}
-    probes = dict.fromkeys(
-        (*probe_routes.DISCOVERY.values(), *probe_routes.PROBE.values()), unasked
-    )
+    assert {path for path, _ in rows} == {"/", "/metrics", f"{routes.RUNBOOKS}/", *paths}
+    probes = dict.fromkeys(probing, unasked)
     with site(source, control=Configuration(), probes=probes) as served:
         for path, methods in rows:
             status, headers, _ = served.ask(path, "DELETE")

@@ -164,16 +164,16 @@ def test_a_portal_has_five_hundred_servers_at_most_and_else_is_left_out_alone() 
     assert [skipped.where for skipped in page.skipped] == ["portal many"]
 
 
-ENOUGH_DESCRIPTORS = [{"name": "x"}] * 100_001
+MANY = [{"name": "x"}] * 100_001
 
 
 @pytest.mark.parametrize("odd", [[], [5]], ids=["valid", "with a faulty one"])
 @pytest.mark.parametrize(
     "members",
     [
-        {"tools": ENOUGH_DESCRIPTORS},
-        {"prompts": ENOUGH_DESCRIPTORS, "updated_prompts": [{"name": "x"}]},
-        {"tools": [{"name": "x"}], "updated_tools": ENOUGH_DESCRIPTORS},
+        {"tools": MANY},
+        {"prompts": MANY, "updated_prompts": [{"name": "x"}]},
+        {"tools": [{"name": "x"}], "updated_tools": MANY},
     ],
     ids=["tools", "prompts", "overrides"],
 )

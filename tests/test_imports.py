@@ -59,6 +59,7 @@ DOORS: dict[str, set[str]] = {
     "bcrypt": {"exporter.web"},
     "h11": {"exporter.web"},  # the parser under uvicorn, which brings it along
     "jinja2": {"exporter.web"},
+    "markdown_it": {"exporter.web"},
     "msgspec": {"*"},
     # The accounts hand their families over in the client's own interface.
     "prometheus_client": {"exporter.accounts", "exporter.metrics"},

@@ -47,6 +47,9 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: zipfile.ZipFi
         for path in (ROOT / "exporter").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    # The exporter serves them.
+    runbooks = (ROOT / "docs" / "runbooks").glob("*.md")
+    ours |= {f"exporter/web/runbooks/pages/{path.name}" for path in runbooks}
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert {"exporter/py.typed", "exporter/simulator/scenario.yaml"} <= packed
     assert packed == ours

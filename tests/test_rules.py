@@ -126,8 +126,9 @@ def test_information_is_kept_apart_from_what_wakes_people() -> None:
         ("sync_stale_seconds", "6h", "sync_stale_seconds: '6h' is not a whole number"),
         ("selector", "cloudflare-mcp", "selector: 'cloudflare-mcp' is not a list of matchers"),
         ("selector", 'job="x"}', "selector: "),
-        ("dashboard_base_url", "", "dashboard_base_url: must not be empty"),
-        ("runbook_base_url", "https://x/{{ y }}", "runbook_base_url: must not"),
+        ("dashboard_base_url", "", "dashboard_base_url: must be an http or https URL"),
+        ("runbook_base_url", "https://x/{{ y }}", "runbook_base_url: must be an http or https URL"),
+        ("runbook_base_url", "docs/runbooks", "runbook_base_url: must be an http or https URL"),
         ("severities.CloudflareMCPServerError", "page", "Invalid enum value 'page'"),
         (
             "portal_disappeared_for",

@@ -403,7 +403,7 @@ FLAG_MISTAKES = [
             [f"--web.telemetry-path={path}"],
             f"--web.telemetry-path: {path!r} is kept for the exporter itself; use another path",
         )
-        for path in ("/-/x", "/probe", "/sd", "/config")
+        for path in ("/-/x", "/probe", "/sd", "/config", "/runbooks", "/runbooks/x")
     ),
     *(
         (

@@ -162,7 +162,9 @@ def rule_healths(prometheus: Prometheus) -> set[str]:
 def owners(prometheus: Prometheus) -> dict[str, str]:
     """The address that lists each account."""
     series = prometheus.query("cloudflare_mcp_up")
-    return {labels["account_id"]: labels["instance"] for labels, _ in series}
+    instances = {labels["account_id"]: labels["instance"] for labels, _ in series}
+    assert len(set(instances.values())) == len(instances)
+    return {one: instance.partition("/")[0] for one, instance in instances.items()}
 
 
 def test_accounts_hashed_over_replicas_are_each_listed_by_one_of_them(
@@ -205,7 +207,7 @@ def test_the_examples_name_the_services_and_the_number_of_replicas_of_the_manife
     services = {each["metadata"]["name"]: each["spec"] for each in objects[:-1]}
     stateful = objects[-1]["spec"]
     (job,) = yaml.safe_load((EXAMPLES / "prometheus.yml").read_text())["scrape_configs"]
-    hashing, addressing = job["relabel_configs"]
+    hashing, addressing, _ = job["relabel_configs"]
     assert hashing["modulus"] == stateful["replicas"]
     name = objects[-1]["metadata"]["name"]
     port = services[name]["ports"][0]["port"]

@@ -272,3 +272,23 @@ def test_it_refreshes_by_itself_and_keeps_its_filter(
     assert len(watched.loads) == paused
     assert watched.page.url.endswith("?state=unreachable&refresh=0")
     watched.assert_undisturbed()
+
+
+# --- the runbooks, which look like it ----------------------------------------------------------
+
+RUNBOOKS = ("runbooks/", "runbooks/CloudflareMCPServerError")
+
+
+@pytest.mark.parametrize("path", RUNBOOKS)
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_a_runbook_runs_nothing_fits_the_page_and_breaks_no_rule_of_accessibility(
+    show: Open, axe: str, path: str, width: int, scheme: str
+) -> None:
+    watched = show("before", path, width=width, scheme=scheme)
+    watched.assert_undisturbed()
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert watched.page.evaluate("getComputedStyle(document.body).fontSize") == "16px"
+    page = show("before", path, width=width, scheme=scheme, bypass_csp=True).page
+    page.evaluate(axe)
+    broken = page.evaluate(RULES)
+    assert broken == [], json.dumps(broken, indent=2)

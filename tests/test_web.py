@@ -346,7 +346,7 @@ def test_the_first_page_links_and_escapes_and_runs_nothing(
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["content-security-policy"].startswith("default-src 'none';")
     links = [unescape(one) for one in re.findall(r'href="(\./[^"]*)"', body.decode())]
-    assert links == ["./m'&x", "./sd", "./-/healthy", "./-/ready"]
+    assert links == ["./m'&x", "./sd", "./runbooks/", "./-/healthy", "./-/ready"]
     assert b"m'&x" not in body
     assert b"<script" not in body
     assert running.ask("/m'&x")[2] == b"up 1\n"

@@ -1,4 +1,4 @@
-"""The exporter's parts in this process, for tests that need no child process."""
+"""Runs the exporter in this process, for tests without child processes."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """One that runs in a thread: what the tests of a process scrape and serve on."""
+    """An event loop in a thread, shared by the tests of a process."""
     with _ONE_AT_A_TIME:
         return _event_loop()
 
 
 def submit(work: Coroutine[Any, Any, T]) -> Future[T]:
-    """Have it run on the event loop."""
+    """Run it on the event loop."""
     return asyncio.run_coroutine_threadsafe(work, event_loop())
 
 
 def accounts_of(settings: Settings, known: KnownSecrets | None = None) -> Accounts:
-    """The accounts that the command would serve with these settings."""
+    """The accounts that the command would create from these settings."""
     secrets = known or KnownSecrets(settings.secrets)
     return Accounts(settings.accounts, secrets, offset=settings.scrape_timeout_offset)
 
 
 def accounts_for(base_url: str, *flags: str, environ: Mapping[str, str] | None = None) -> Accounts:
-    """The accounts that the command would serve with these flags."""
+    """The accounts that the command would create from these flags."""
     settings = load(
         flags,
         {
@@ -66,7 +66,7 @@ def accounts_for(base_url: str, *flags: str, environ: Mapping[str, str] | None =
 
 
 def request_threads() -> list[str]:
-    """The threads that ask the API right now."""
+    """The threads that are currently sending requests to the API."""
     names = (thread.name for thread in threading.enumerate())
     return [name for name in names if name == "request"]
 
@@ -84,19 +84,19 @@ class Scraped(Protocol):
 
 
 def stop(source: Scraped, grace: float) -> None:
-    """As the server does when it stops."""
+    """Stop, as the server does."""
     event_loop().call_soon_threadsafe(source.stop, grace)
 
 
 def begin(
     accounts: Scraped, timeout: float | None = None, name: str | None = None
 ) -> Future[ScrapeResult]:
-    """A scrape that is under way."""
+    """A scrape in progress."""
     return submit(accounts.scrape(timeout, name))
 
 
 def scrape(accounts: Scraped, timeout: float | None = None) -> str:
-    """One exposition in the text format, as Prometheus would get it."""
+    """One exposition in the text format."""
     return exposed(accounts, begin(accounts, timeout))
 
 
@@ -116,7 +116,7 @@ def samples(text: str) -> Samples:
 
 
 def value(text: str, name: str, **labels: str) -> float | None:
-    """The one sample of ``name`` that has at least these labels; None where there is none."""
+    """The only sample of ``name`` with at least these labels; None if there is none."""
     matching = [
         number
         for (sample, has), number in samples(text).items()
@@ -127,7 +127,7 @@ def value(text: str, name: str, **labels: str) -> float | None:
 
 
 def failures(text: str) -> dict[str, float]:
-    """Failed listings by reason, without those that never happened."""
+    """Failed listings by reason, without zeros."""
     return {
         dict(labels)["reason"]: number
         for (name, labels), number in samples(text).items()

@@ -1,4 +1,4 @@
-"""The web application on a free port of loopback, with whatever guards it."""
+"""Serves the web application on a free loopback port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from watching import submit
 
 
 class Outcome:
-    """What a scrape leaves: like no other, so that each is rendered by itself."""
+    """A unique scrape result, so that each is rendered separately."""
 
     def __init__(self, body: Any) -> None:
         self.body = body
@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Source:
-    """Scrapes that are answered at once with ``body``, or by ``next``."""
+    """A source whose scrapes return ``body`` at once, or the result of ``next``."""
 
     names: tuple[str, ...] = ("a", "b")
 
@@ -63,8 +63,8 @@ def done(scrape: bytes) -> Future[bytes]:
     return future
 
 
-class PublicAddress:
-    """A server that runs in a thread; ``port`` is where."""
+class WebServer:
+    """A server in a thread, listening on ``port``."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -84,7 +84,7 @@ class PublicAddress:
         headers: dict[str, str] | None = None,
         timeout: float = 20,
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request on its own connection, over TLS where there is a context."""
+        """One request on a new connection, over TLS if there is a context."""
         connection: http.client.HTTPConnection
         if context is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
@@ -107,7 +107,7 @@ def site(
     server: Any = None,
     send_buffer: int = 0,
     **options: Any,
-) -> Iterator[PublicAddress]:
+) -> Iterator[WebServer]:
     """Serve it; ``server`` are options of the server, the rest those of the application.
 
     ``send_buffer`` are the bytes that the kernel takes for a reader, many on loopback.
@@ -115,7 +115,7 @@ def site(
     web = WebConfigFile(str(web_config)) if web_config else None
     app = App(source, guard=web.guard if web else lambda: OPEN, **options)
     listening = bind(ListenAddress("127.0.0.1", 0))
-    if send_buffer:  # the connections that are accepted have it from here
+    if send_buffer:  # accepted connections inherit it
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     running = Server(
         app,
@@ -126,20 +126,20 @@ def site(
     )
     ended = submit(running.serve())
     try:
-        yield PublicAddress(running)
+        yield WebServer(running)
     finally:
         running.stop()
         ended.result(15)
 
 
 def write_chain(leaf: trustme.LeafCert, home: Path) -> None:
-    """``server.pem`` and ``server.key``, as a renewal tool would replace them."""
+    """Replace ``server.pem`` and ``server.key`` as a renewal tool would."""
     (home / "server.pem").write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
     (home / "server.key").write_bytes(leaf.private_key_pem.bytes())
 
 
 def trusting(authority: trustme.CA, client: trustme.LeafCert | None = None) -> ssl.SSLContext:
-    """A client's context, with a certificate of its own where one is given."""
+    """A client's TLS context, with a client certificate if one is given."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     if client is not None:

@@ -26,7 +26,7 @@ LONGEST_UNIX_PATH = 107
 
 OWN_PATHS = frozenset(
     {
-        *("/-", "/config", "/probe", "/probe/portal", "/probe/server"),
+        *("/-", "/config", "/probe", "/probe/portal", "/probe/server", "/runbooks"),
         *("/sd", "/sd/portals", "/sd/servers"),
     }
 )
@@ -181,7 +181,7 @@ def telemetry_path(text: str) -> str:
     """A path that a client can ask for as it stands, and that is not one of the exporter's own."""
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} does not begin with a slash; use a path such as /metrics")
-    if text in OWN_PATHS or text.startswith("/-/"):
+    if text in OWN_PATHS or text.startswith(("/-/", "/runbooks/")):
         raise ValueError(f"{shown(text)} is kept for the exporter itself; use another path")
     return _plain_path(text)
 

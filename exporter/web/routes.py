@@ -22,6 +22,7 @@ from exporter.web.discovery import targets
 from exporter.web.public_address import PublicAddress
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
+from exporter.web.runbooks import RunbookPages
 from exporter.web.send_limit import MAX_BYTES, SendLimit
 from exporter.web.status.page import StatusPage
 
@@ -46,6 +47,7 @@ MAX_PENDING_PAGES = 16
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
 CONFIG, RELOAD = "/config", "/-/reload"
+RUNBOOKS = "/runbooks"
 
 _INTERNAL_ERROR = plain(500, "internal error, see the log")
 _CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
@@ -125,6 +127,7 @@ class App:
         self._renderers = asyncio.Semaphore(RENDERERS)
         self._pages = 0
         self._page_maker = asyncio.Lock()
+        self._runbooks = RunbookPages()
         self._status = StatusPage(
             source.observed,
             self._links(telemetry_path),
@@ -139,6 +142,7 @@ class App:
             "Metrics": telemetry_path,
             "Service discovery": DISCOVERY,
             **config,
+            "Runbooks": f"{RUNBOOKS}/",
             "Healthy": HEALTHY,
             "Ready": READY,
         }
@@ -151,7 +155,10 @@ class App:
             PROBE: Route(self._scrape_one),
             DISCOVERY: Route(self._discover),
             **{path: Route(handler) for path, handler in self._probes.items()},
+            RUNBOOKS: Route(partial(self._redirect, f"{RUNBOOKS}/"), is_open=True),
         }
+        for name in self._runbooks.names:
+            routes[f"{RUNBOOKS}/{name}"] = Route(self._runbooks.answer, is_open=True)
         if self._control is not None:
             routes |= {
                 CONFIG: Route(self._control.config),
@@ -160,7 +167,7 @@ class App:
         routes[telemetry_path] = Route(self._scrape_all)
         served = {self._site.served(path): route for path, route in routes.items()}
         ways_in = ("/", self._site.route_prefix) if self._site.route_prefix else ()
-        return {path: Route(self._redirect) for path in ways_in} | served
+        return {path: Route(partial(self._redirect, "/")) for path in ways_in} | served
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -191,8 +198,8 @@ class App:
             return plain(405, "method not allowed", ("Allow", ", ".join(route.methods)))
         return await route.handler(request)
 
-    async def _redirect(self, _request: Request) -> Response:
-        return plain(302, "found", ("Location", f"{self._site.link_prefix}/"))
+    async def _redirect(self, path: str, _request: Request) -> Response:
+        return plain(302, "found", ("Location", f"{self._site.link_prefix}{path}"))
 
     async def _show_status(self, request: Request) -> Response:
         if self._pages >= MAX_PENDING_PAGES:

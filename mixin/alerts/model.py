@@ -74,7 +74,7 @@ def _entry(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "runbook_url": f"{runbooks}/{name}.md",
+            "runbook_url": f"{runbooks}/{name}",
             "dashboard_url": f"{dashboards}{rule.dashboard}",
         },
     }

@@ -97,11 +97,13 @@ def _links(thresholds: Thresholds) -> list[Builder[Any]]:
         .keep_time(True)
         .tooltip("The other dashboards, with these variables and this time")
     )
-    pages = [_page("Product documentation", DOCUMENTATION, "What portals and servers are")]
-    # A folder of a clone is no address that a browser could follow.
-    if thresholds.runbook_base_url.startswith(("http://", "https://")):
-        pages.append(_page("Runbooks", thresholds.runbook_base_url, "What to do on each alert"))
-    return [others, *pages]
+    return [
+        others,
+        _page("Product documentation", DOCUMENTATION, "What portals and servers are"),
+        _page(
+            "Runbooks", f"{thresholds.runbook_base_url.rstrip('/')}/", "What to do on each alert"
+        ),
+    ]
 
 
 def _page(title: str, url: str, tooltip: str) -> dashboard.DashboardLink:

@@ -1,4 +1,4 @@
-"""``make soak``, or ``python -m soak --help`` in the folder of the tests."""
+"""``make soak``, or ``python -m soak --help`` in the directory of the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soak.run import soak
 
 
 def main() -> int:
-    """0 where nothing was found."""
+    """Returns 0 if there are no violations."""
     parser = argparse.ArgumentParser(prog="soak")
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))

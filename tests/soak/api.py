@@ -1,4 +1,4 @@
-"""The API's side: tells the truth, or commits a fault and remembers when."""
+"""The API: answers with the expected state, or injects a fault and records when."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HUNG = 4.0
 
 @dataclass
 class Committed:
-    """A fault that happened: when it began and when the API was well again; monotonic seconds."""
+    """A fault that was injected: its start and end in monotonic seconds."""
 
     name: str
     began: float
@@ -35,7 +35,7 @@ class Committed:
 
 
 class Refused(Exception):  # noqa: N818 - a credential, not an error of this program
-    """The token is not the account's."""
+    """The token does not belong to the account."""
 
 
 Answering = Callable[["Request", list[dict[str, Any]]], None]
@@ -46,9 +46,9 @@ class Fault:
     """A kind of fault.
 
     Attributes:
-        reasons: of the account's failure that may come of it.
-        commit: answers the request with it, given the true page.
-        felt: seconds for which the account may be down after its answer.
+        reasons: of the account's failure that it can cause.
+        commit: answers the request, given the correct page.
+        felt: seconds for which the account may be down afterwards.
     """
 
     reasons: frozenset[str]
@@ -57,7 +57,7 @@ class Fault:
 
 
 class Api:
-    """Serves all accounts on loopback; `tokens` may change meanwhile."""
+    """Serves all accounts on loopback; `tokens` may change at any time."""
 
     def __init__(self, seed: int) -> None:
         self.versions = Versions()
@@ -92,7 +92,7 @@ class Api:
         self._server.server_close()
 
     def choose(self, account: Account) -> tuple[str, Fault] | None:
-        """The fault that the next request of this account meets, if any."""
+        """The fault for the next request of this account, if any."""
         with self._lock:
             if self._random.random() >= account.faults:
                 return None
@@ -101,7 +101,7 @@ class Api:
 
     @contextmanager
     def counted(self, account: Account) -> Iterator[None]:
-        """While one request of the account is answered."""
+        """While a request of the account is being answered."""
         with self._lock:
             self.requests[account.name] += 1
             self._at_once[account.name] += 1
@@ -115,7 +115,7 @@ class Api:
 
     @contextmanager
     def remembered(self, account: Account, name: str, began: float, felt: float) -> Iterator[None]:
-        """While a fault is committed; ``felt`` are seconds for which it goes on afterwards."""
+        """While a fault is injected; ``felt`` is how many seconds its effect lasts afterwards."""
         committed = Committed(name, began)
         self.faults[account.name].append(committed)
         try:
@@ -129,7 +129,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """The exporter hung up: its time was over."""
+        """The exporter disconnected: its timeout was over."""
 
 
 class Request(BaseHTTPRequestHandler):
@@ -171,7 +171,7 @@ class Request(BaseHTTPRequestHandler):
         headers: Mapping[str, str] | None = None,
         size: int | None = None,
     ) -> None:
-        """A whole answer; ``size`` where the header is to lie."""
+        """A complete response; ``size`` sets a wrong Content-Length."""
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)

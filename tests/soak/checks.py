@@ -1,4 +1,4 @@
-"""Holds one exposition against the truth, the faults and the configurations."""
+"""Checks an exposition against the expected state, the faults and the configurations."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from soak.truth import ACCOUNTS, AUTH_TYPES, Account, portals
 from watching import Samples, samples
 
 TIMEOUT = 3.0
-"""Seconds of a listing: the exporter's configuration."""
+"""The exporter's listing timeout in seconds."""
 SLACK = 1.0
-"""Seconds for the way of an answer on a busy machine."""
+"""Seconds of delay on a busy machine."""
 PATIENT = TIMEOUT + 1.5
-"""Seconds announced by a client that gets whatever a listing brings."""
+"""Scrape timeout of a client that never times out before the listing."""
 
 BY_ID = {account.account_id: account for account in ACCOUNTS.values()}
 PREFIX = "cloudflare_mcp_"
@@ -24,7 +24,7 @@ PREFIX = "cloudflare_mcp_"
 
 @dataclass(frozen=True)
 class Scraped:
-    """One scrape: monotonic seconds of its begin and end, what was announced, what came."""
+    """One scrape: start and end in monotonic seconds, announced timeout, exposition."""
 
     begin: float
     end: float
@@ -34,27 +34,27 @@ class Scraped:
 
 
 class Configurations:
-    """Which accounts were configured when."""
+    """The configured accounts over time."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._changes: list[tuple[float, float, frozenset[str]]] = [(0.0, 0.0, frozenset(names))]
 
     def changed(self, asked: float, done: float, names: Iterable[str]) -> None:
-        """These were in force at ``done`` at the latest, and not before ``asked``."""
+        """These were in use by ``done`` at the latest, and not before ``asked``."""
         self._changes.append((asked, done, frozenset(names)))
 
     def settle(self, done: float) -> None:
-        """The last change is in force from ``done`` on at the latest."""
+        """The last change is in use by ``done`` at the latest."""
         asked, _, names = self._changes[-1]
         self._changes[-1] = (asked, done, names)
 
     @property
     def current(self) -> frozenset[str]:
-        """The last ones."""
+        """The current ones."""
         return self._changes[-1][2]
 
     def possible(self, begin: float, end: float) -> set[frozenset[str]]:
-        """What a scrape may show that ran at this time."""
+        """The accounts that a scrape at this time may show."""
         ended = [done for _, done, _ in self._changes[1:]] + [float("inf")]
         return {
             names
@@ -64,7 +64,7 @@ class Configurations:
 
 
 def violations(scraped: Scraped, api: Api, configurations: Configurations) -> Iterator[str]:
-    """What is not so in an exposition; empty where all is true."""
+    """Violations of an exposition; empty if there are none."""
     found = samples(scraped.text)
     shown = {ids["account_id"]: up for ids, up in _of(found, "up")}
     names = frozenset(BY_ID[account_id].name for account_id in shown)
@@ -117,7 +117,7 @@ def _when_up(account: Account, found: Samples, scraped: Scraped, api: Api) -> It
 
 
 def _told(expected: list[dict[str, Any]]) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
-    """What is exposed of these portals, by the name of the metric."""
+    """The samples of these portals, by metric name."""
     servers = [server for portal in expected for server in portal["servers"]]
     return {
         "portals": {frozenset(): len(expected)},

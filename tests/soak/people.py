@@ -1,4 +1,4 @@
-"""Everybody who uses the exporter: scrapers, clients that leave, and the operator."""
+"""The exporter's clients: scrapers, clients that disconnect, and an operator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WITHOUT_GUEST = tuple(name for name in ACCOUNTS if name != GUEST)
 def scraper(
     url: str, made: random.Random, over: threading.Event, tell: Callable[[Scraped], None]
 ) -> None:
-    """Scrapes all accounts or one, with a timeout of any length."""
+    """Scrapes all accounts or one, with random timeouts."""
     with requests.Session() as session:
         session.trust_env = False
         while not over.wait(made.uniform(0.0, 0.1)):
@@ -47,7 +47,7 @@ def scraper(
 
 
 def leaver(url: str, made: random.Random, over: threading.Event) -> None:
-    """Asks and hangs up: before the answer, or in the middle of it."""
+    """Sends a request and disconnects before or during the response."""
     port = urlsplit(url).port or 0
     while not over.wait(made.uniform(0.0, 0.2)):
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as peer:
@@ -60,7 +60,7 @@ def leaver(url: str, made: random.Random, over: threading.Event) -> None:
 
 
 class Operator:
-    """Changes configuration, reloads it and rotates tokens."""
+    """Changes and reloads the configuration, and rotates tokens."""
 
     def __init__(self, home: Path, api: Api, seed: int) -> None:
         self._home = home
@@ -74,20 +74,20 @@ class Operator:
         self._write(EVERYBODY)
 
     def work(self, exporter: RunningExporter, over: threading.Event) -> None:
-        """Until it is over."""
+        """Until the end."""
         deeds = (self._swap, self._swap, self._spoil, self._rotate_one, self._rotate_one)
         while not over.wait(self._random.uniform(0.2, 1.5)):
             self._random.choice(deeds)(exporter)
 
     @property
     def summary(self) -> str:
-        """What was done, in words."""
+        """A summary for people."""
         return (
             f"{self.reloads} reloads, {self.bursts} bursts of SIGHUP, {self.rotations} new tokens"
         )
 
     def _swap(self, exporter: RunningExporter) -> None:
-        """Take the guest out or put it in; half of the time with a burst of signals before."""
+        """Remove or add the guest account; half of the time after a burst of signals."""
         names = WITHOUT_GUEST if GUEST in self.configurations.current else EVERYBODY
         asked = time.monotonic()
         self._write(names)
@@ -95,7 +95,7 @@ class Operator:
             self.bursts += 1
             for _ in range(20):
                 os.kill(exporter.process.pid, signal.SIGHUP)
-        # Known before it can be seen; when it holds for sure is known after the answer.
+        # Recorded before it can take effect; it has taken effect when the response arrives.
         self.configurations.changed(asked, float("inf"), names)
         status = self._reload(exporter)
         self.configurations.settle(time.monotonic())
@@ -113,7 +113,7 @@ class Operator:
         self._rotate(self._random.choice(EVERYBODY))
 
     def _rotate(self, name: str) -> None:
-        """Both are good from now on: a listing under way may have the old one still."""
+        """Both are valid now: a listing in progress may still use the old one."""
         self.rotations += 1
         token = f"token-of-{name}-{self._random.getrandbits(128):032x}"
         self._api.tokens[name] = {*self._api.tokens[name], token}

@@ -1,4 +1,4 @@
-"""Runs the soak and says what became of it."""
+"""Runs the soak test and reports the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from soak.truth import ACCOUNTS, WITHOUT_FAULTS
 
 SCRAPERS, LEAVERS = 8, 2
 MAX_THREADS, MAX_FILES, MAX_GROWTH = 40, 120, 80
-"""Bounds of the exporter: threads, descriptors, and MiB beyond its memory after the start."""
+"""Limits: threads, file descriptors, and MiB above the memory at the start."""
 
 PATIENT, HASTY = "4s", "1s"
 """Intervals and timeouts of the two Prometheus servers: one can wait for every listing."""
@@ -29,14 +29,14 @@ PATIENT, HASTY = "4s", "1s"
 
 @dataclass
 class Held:
-    """The most that the exporter held."""
+    """The exporter's peak resource use."""
 
     threads: int = 0
     files: int = 0
     memory: int = 0
 
     def look(self, pid: int) -> None:
-        """Now; memory in MiB."""
+        """Current use; memory in MiB."""
         status = Path(f"/proc/{pid}/status").read_text()
         number = dict(re.findall(r"^(Threads|VmRSS):\s+(\d+)", status, re.MULTILINE))
         self.threads = max(self.threads, int(number["Threads"]))
@@ -46,7 +46,7 @@ class Held:
 
 @dataclass
 class Result:
-    """What a soak found."""
+    """Result of a soak test."""
 
     seed: int
     seconds: float
@@ -71,13 +71,13 @@ class Result:
 
 
 def soak(home: Path, seconds: float, seed: int, prometheus: str | None) -> Result:
-    """Run for so many seconds.
+    """Run for this many seconds.
 
     Args:
-        home: a directory of its own.
-        seconds: of load; the start and the end come on top.
+        home: a working directory.
+        seconds: of load, without start and end.
         seed: of faults, clients and the operator.
-        prometheus: the program, of which two servers scrape as well; None for none.
+        prometheus: the program; two servers scrape as well. None for none.
     """
     result = Result(seed, seconds)
     lock = threading.Lock()
@@ -146,7 +146,7 @@ def _servers(
 
 
 def _stored(server: Prometheus) -> Iterator[str]:
-    """What a Prometheus has seen of the account that never fails."""
+    """What a Prometheus has stored about the account that never fails."""
     for steady in WITHOUT_FAULTS:
         always = f'min_over_time(cloudflare_mcp_up{{account_id="{steady.account_id}"}}[1h])'
         found = [value for _, value in server.query(always)]

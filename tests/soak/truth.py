@@ -1,4 +1,4 @@
-"""What each account holds at each version: made from the version alone."""
+"""The expected state of each account at each version."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ EVERY = 0.25
 
 @dataclass(frozen=True)
 class Account:
-    """One simulated account.
+    """A simulated account.
 
     Attributes:
-        name: in the configuration, and the beginning of every id of its own.
+        name: in the configuration, and prefix of all its ids.
         account_id: of the API.
         portals: how many it has; None for a number that changes.
-        faults: the share of its requests that fail.
+        faults: ratio of its requests that fail.
     """
 
     name: str
@@ -44,7 +44,7 @@ ACCOUNTS = {
 WITHOUT_FAULTS = tuple(one for one in ACCOUNTS.values() if not one.faults)
 PER_PAGE = 5
 GUEST = "guest"
-"""Is taken out of the configuration, and put into it again."""
+"""Removed from the configuration and added again, repeatedly."""
 
 
 @lru_cache(maxsize=4096)
@@ -75,13 +75,13 @@ def _portal(identity: str, version: int, made: random.Random) -> dict[str, Any]:
 
 
 class Versions:
-    """Which version is the newest, now and at other times; monotonic seconds."""
+    """The newest version over time; monotonic seconds."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
 
     def at(self, moment: float) -> int:
-        """The newest version at that moment."""
+        """The newest version at that time."""
         return max(0, int((moment - self._begin) / EVERY))
 
     @property

@@ -1,9 +1,7 @@
-"""Renders the page. The template engine is loaded for the first page, not before."""
+"""Renders the page."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.metrics.exporter_metrics import revision
 from exporter.scrape_result import AccountState
+from exporter.web.html import load_template, page_headers
 from exporter.web.request import Request
 from exporter.web.responses import Response
 from exporter.web.status.query import read_query
@@ -74,36 +73,14 @@ class StatusPage:
         return Response(200, body, "text/html; charset=utf-8", self._headers(query.refreshes))
 
     def _headers(self, refreshes: bool) -> tuple[tuple[str, str], ...]:
-        always = (
-            ("Content-Security-Policy", self._policy),
-            ("Referrer-Policy", "no-referrer"),
-            ("X-Frame-Options", "DENY"),
-        )
         # As a header, since nothing in the document then keeps a reader from pausing it.
-        return (*always, ("Refresh", str(REFRESH))) if refreshes else always
+        refresh = (("Refresh", str(REFRESH)),) if refreshes else ()
+        return (*page_headers(self._style), *refresh)
 
     @cached_property
     def _template(self) -> jinja2.Template:
-        import jinja2  # noqa: PLC0415 - start-up and idle memory do not pay for the page
-
-        environment = jinja2.Environment(
-            loader=jinja2.FunctionLoader(lambda name: (_TEMPLATES / name).read_text("utf-8")),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        return environment.get_template("status.html")
+        return load_template(_TEMPLATES, "status.html")
 
     @cached_property
     def _style(self) -> str:
         return (_TEMPLATES / "status.css").read_text("utf-8")
-
-    @cached_property
-    def _policy(self) -> str:
-        """Nothing but this very style sheet, the icon in the page, and forms that come back."""
-        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
-        return (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
