@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
 import time
@@ -18,7 +17,8 @@ import yaml
 
 from exporter.probes.result import Outcome
 from mcpserver import McpServer, Message, Say, always, header, legacy, modern
-from processes import ROOT, Prometheus, RunningExporter, eventually, get
+from probejobs import documented_jobs
+from processes import Prometheus, RunningExporter, eventually, get
 from rawserver import RawServer, answer, listing, refusal
 from watching import ACCOUNT_ID, TOKEN, samples
 
@@ -418,16 +418,6 @@ def test_probes_need_a_password_where_the_metrics_do(
 TARGETS = 200
 
 
-def documented_jobs(address: str, interval: str) -> str:
-    """The jobs of the page, for an exporter at this address and in a hurry."""
-    page = (ROOT / "docs" / "operating" / "probes.md").read_text()
-    found = re.search(r"<!-- jobs -->\s+```yaml\n(.*?)```", page, re.DOTALL)
-    assert found
-    text = found[1].replace("localhost:10180", address)
-    text = text.replace("scrape_interval: 1m", f"scrape_interval: {interval}")
-    return text.replace("scrape_timeout: 15s", f"scrape_timeout: {interval}")
-
-
 @contextmanager
 def account_of_many(count: int) -> Iterator[tuple[Api, McpServer]]:
     """An account of so many servers; one is legacy, and the last one is dead."""
@@ -451,7 +441,7 @@ def test_prometheus_discovers_and_probes_200_servers_within_one_interval(
 ) -> None:
     with account_of_many(TARGETS) as (api, _):
         exporter = run_exporter(*ON, LOCAL, env=api.environment)
-        jobs = documented_jobs(exporter.url.removeprefix("http://"), "30s")
+        jobs = yaml.safe_dump(documented_jobs(exporter.url, "30s"))
         prometheus = run_prometheus(jobs)
         probed = f"count(cloudflare_mcp_server_probe_success) == {TARGETS}"
         eventually(lambda: prometheus.query(probed), "200 probed servers", within=90, every=0.5)
@@ -482,7 +472,7 @@ def test_two_prometheus_servers_probe_a_target_no_more_often_than_one(
 ) -> None:
     with McpServer(modern(["search"])) as target, Api(server("docs", target.url)) as api:
         exporter = run_exporter(*ON, LOCAL, "--probe.min-interval=1h", env=api.environment)
-        jobs = documented_jobs(exporter.url.removeprefix("http://"), "1s")
+        jobs = yaml.safe_dump(documented_jobs(exporter.url, "1s"))
         both = [run_prometheus(jobs) for _ in range(2)]
         often = "count_over_time(cloudflare_mcp_server_probe_success[1h]) > 3"
         for one in both:

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import pytest
 import requests
-import yaml
 
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, eventually, get
-from simulated import START, Clock, listed
+from simulated import START, Clock, listed, probing_configuration
 from watching import samples
 
 RunExporter = Callable[..., RunningExporter]
@@ -42,30 +41,6 @@ class Probed(NamedTuple):
         return found
 
 
-def configuration(simulator: Simulator) -> str:
-    return yaml.safe_dump(
-        {
-            "probes": {
-                "servers": True,
-                "portals": True,
-                "allow_http": True,
-                "allow_networks": ["127.0.0.0/8"],
-                "min_interval": 0.001,
-                "access_client_id": simulator.access_client_id,
-                "access_client_secret": simulator.access_client_secret,
-            },
-            "accounts": [
-                {
-                    "name": "demo",
-                    "account_id": simulator.account_id,
-                    "api_token": simulator.token,
-                    "base_url": simulator.base_url,
-                }
-            ],
-        }
-    )
-
-
 def status(simulator: Simulator, server: str) -> str:
     """What the API says of the server."""
     (found,) = (one for one in listed(simulator, "servers", per_page=100) if one["id"] == server)
@@ -77,7 +52,7 @@ def test_the_story_that_only_probes_see(run_exporter: RunExporter, tmp_path: Pat
     account = SimulatedAccount(demo_scenario(), START)
     with Simulator(account, clock=clock, live=True, quota=None) as simulator:
         file = tmp_path / "config.yml"
-        file.write_text(configuration(simulator))
+        file.write_text(probing_configuration(simulator))
         seen = Probed(run_exporter(f"--config.file={file}").url)
 
         def at(second: float) -> None:
