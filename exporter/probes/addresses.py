@@ -14,6 +14,7 @@ Source: the IANA special-purpose address registries for IPv4 and IPv6.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -86,6 +87,21 @@ class AddressPolicy(msgspec.Struct, frozen=True):
                     "its name resolves to an address that is not public; see --probe.allow-networks"
                 )
 
+    def check_host(self, host: str) -> None:
+        """Raise if a URL's host is an address that may not be probed, or this machine's name.
+
+        For requests through a proxy, which resolves all other names.
+
+        Raises:
+            RefusedAddressError: it is.
+        """
+        name = host.lower().rstrip(".")
+        if name == "localhost" or name.endswith(".localhost"):
+            name = "127.0.0.1"
+        address = _literal(name)
+        if address:
+            self.check([address])
+
     def _permits(self, text: str) -> bool:
         try:
             address = _unwrapped(ip_address(text.partition("%")[0]))
@@ -105,6 +121,18 @@ def parse_network(text: str) -> Network:
         ValueError: it is neither, or has host bits set.
     """
     return ip_network(text)
+
+
+def _literal(host: str) -> str:
+    """The address that a host is, in whatever form a resolver takes; empty for a name."""
+    try:
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))  # such as 127.1, 0x7f000001, 2130706433
+    except (OSError, UnicodeError):
+        return ""
 
 
 def _unwrapped(address: Address) -> Address:

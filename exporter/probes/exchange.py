@@ -171,7 +171,7 @@ class Exchange:
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         self._drop()
-        self._check_scheme(url)
+        self._check_url(url)
         self.check()
         try:
             response = self._session.request(
@@ -198,12 +198,21 @@ class Exchange:
     def _read_timeout(self) -> float:
         return self._deadline.remaining + (LINGER_SECONDS if self._lingers else 0.0)
 
-    def _check_scheme(self, url: str) -> None:
-        scheme = urlsplit(url).scheme
+    def _check_url(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            scheme, host = parts.scheme, parts.hostname or ""
+        except ValueError:
+            raise ProbeError(Outcome.DNS, "its URL cannot be used") from None
         if scheme != "https" and not (scheme == "http" and self._route.allow_http):
             raise ProbeError(
                 Outcome.REFUSED_ADDRESS, "its URL is not https; see --probe.allow-http"
             )
+        if self._route.proxy_url:
+            try:
+                self._route.policy.check_host(host)
+            except RefusedAddressError as refused:
+                raise ProbeError(Outcome.REFUSED_ADDRESS, str(refused)) from None
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
