@@ -8,8 +8,10 @@ scrapes the account's metrics; otherwise it lists the account as a scrape would.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -27,17 +29,22 @@ from exporter.probes.exchange import Route
 from exporter.probes.mcp import Era
 from exporter.probes.portal import PortalProbe, PortalTarget, ServiceToken
 from exporter.probes.prober import Observation, Prober
-from exporter.probes.result import Outcome
+from exporter.probes.result import Outcome, ProbeResult
 from exporter.probes.server import ServerProbe
 from exporter.redaction import KnownSecrets
 from exporter.settings import Account, SecretReader
 from exporter.threads import in_thread
+
+T = TypeVar("T")
 
 LISTING_AGE = 600.0
 """Seconds for which a listing tells which targets there are."""
 
 DEFAULT_SECONDS = 9.5
 """For a probe whose client announces no timeout: within Prometheus' default of 10 s."""
+
+AT_A_TIME = 32
+"""Probes that a survey makes in parallel."""
 
 SERVERS = "servers"
 PORTALS = "portals"
@@ -65,6 +72,20 @@ class Target(msgspec.Struct, frozen=True):
     account_id: str
     id: str
     name: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The result of a probe for people.
+
+    Attributes:
+        kind: ``server`` or ``portal``.
+        id: of the server or the portal.
+        result: of its probe.
+    """
+
+    kind: str
+    id: str
+    result: ProbeResult
 
 
 class AccountProbes:
@@ -138,17 +159,53 @@ class AccountProbes:
         found = next((o for o in _admitted(kind, account, inventory) if o.id == identity), None)
         if found is None:
             raise UnknownTargetError(f"the account lists no such target; /sd/{kind} has them all")
-        seconds = self._seconds(announced)
-        key = (kind, account.account_id, identity)
+        observation = await self._observe(account, inventory, found, self._seconds(announced))
+        families = server_families if kind == SERVERS else portal_families
+        return partial(_render, families, account, identity, observation)
+
+    async def survey(self, account_id: str) -> list[Finding]:
+        """Probe everything of an account that may be probed, for people.
+
+        Raises:
+            UnlistedError: no listing of the account has succeeded yet, or its service token cannot
+                be read.
+            BusyError: too many probes are in progress.
+        """
+        account = next(one for one in self._accounts.configured() if one.account_id == account_id)
+        inventory = await self._accounts.inventory(account.name, None, LISTING_AGE)
+        if inventory is None:
+            raise UnlistedError(f"account {account.name!r} could not be listed yet")
+        found = [
+            (kind, one)
+            for kind in (SERVERS, PORTALS)
+            if _allows(account, kind)
+            for one in _admitted(kind, account, inventory)
+        ]
+        findings: list[Finding] = []
+        # Some at a time: each waits for a slot no longer than for its answer.
+        for some in _batches(found, AT_A_TIME):
+            observed = await asyncio.gather(
+                *(self._observe(account, inventory, one, DEFAULT_SECONDS) for _, one in some)
+            )
+            findings += [
+                Finding(kind.removesuffix("s"), one.id, observation.result)
+                for (kind, one), observation in zip(some, observed, strict=True)
+            ]
+        return findings
+
+    async def _observe(
+        self, account: Account, inventory: Inventory, found: Server | Portal, seconds: float
+    ) -> Observation:
+        interval = account.probes.min_interval
         if isinstance(found, Server):
             start = partial(self._server_probe, account, found)
-            observation = await self._prober.probe(key, start, seconds, account.probes.min_interval)
-            return partial(_render, server_families, account, identity, observation)
+            key = (SERVERS, account.account_id, found.id)
+            return await self._prober.probe(key, start, seconds, interval)
         token = await self._token(account)
         target = targets.portal_target(inventory, found)
         portal = partial(self._portal_probe, account, target, token)
-        observation = await self._prober.probe(key, portal, seconds, account.probes.min_interval)
-        return partial(_render, portal_families, account, identity, observation)
+        key = (PORTALS, account.account_id, found.id)
+        return await self._prober.probe(key, portal, seconds, interval)
 
     def latest(self, kind: str, account_id: str, identity: str) -> Observation | None:
         """The last result of a probe of the target; None if there is none."""
@@ -191,6 +248,12 @@ class AccountProbes:
         if announced is None:
             return DEFAULT_SECONDS
         return max(announced - self._offset, announced / 2)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _allows(account: Account, kind: str) -> bool:

@@ -88,7 +88,12 @@ async def _run(
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
-        return await check(accounts, settings.check_format, sys.stdout.buffer)
+        probes = _probes(settings, accounts, known) if settings.check_probe else None
+        if probes is not None and not any(map(probes.is_enabled, ("servers", "portals"))):
+            raise SettingsError(
+                "--probe: no probes are enabled; add --probe.servers or --probe.portals"
+            )
+        return await check(accounts, settings.check_format, sys.stdout.buffer, probes)
     reloader = Reloader(load_again, settings, accounts, known)
     await _serve(settings, accounts, known, reloader, environ=environ, shares=shares)
     return 0
@@ -110,7 +115,7 @@ async def _serve(
     web = web_config_file(settings.web_config_file) if settings.web_config_file else None
     control = _Control(reloader, notifier)
     address = PublicAddress(settings.route_prefix, settings.external_url)
-    probes = AccountProbes(accounts, known, Prober(), offset=settings.scrape_timeout_offset)
+    probes = _probes(settings, accounts, known)
     app = App(
         accounts,
         telemetry_path=settings.telemetry_path,
@@ -135,6 +140,10 @@ async def _serve(
     await server.serve()
     reloading.cancel()
     event(LOG, logging.INFO, "stopped")
+
+
+def _probes(settings: Settings, accounts: Accounts, known: KnownSecrets) -> AccountProbes:
+    return AccountProbes(accounts, known, Prober(), offset=settings.scrape_timeout_offset)
 
 
 def _status_of(error: Exception) -> int | None:

@@ -45,7 +45,9 @@ ALLOWED: dict[str, set[str]] = {
         *("accounts", "deadline", "errors", "metrics", "model", "probes", "redaction"),
         *("settings", "threads"),
     },
-    "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape_result"},
+    "exporter.commands": {
+        *("account_probes", "accounts", "errors", "metrics", "model", "probes", "scrape_result"),
+    },
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
         *("account_probes", "accounts", "commands", "descriptors", "errors", "logs", "malloc"),

@@ -93,6 +93,7 @@ def test_token_and_account_id_are_enough() -> None:
         textfile="",
         check=False,
         check_format="text",
+        check_probe=False,
         demo=False,
         log_level="info",
         log_format="logfmt",
@@ -129,7 +130,7 @@ VALUES = [
     ("--log.format", "json", "json"),
 ]
 
-TRIED_ELSEWHERE = {"--config.file", "--textfile", "--format"}
+TRIED_ELSEWHERE = {"--config.file", "--textfile", "--format", "--probe"}
 
 
 def flag_named(name: str) -> Flag:
@@ -169,6 +170,7 @@ def test_a_flag_that_needs_another_works_beside_it() -> None:
     assert (settings.once, settings.textfile) == (True, "/var/lib/x.prom")
     settings = load(["--check", "--format", "json"], ENVIRON)
     assert (settings.check, settings.check_format) == (True, "json")
+    assert load(["--check", "--probe"], ENVIRON).check_probe
 
 
 def test_listen_addresses_may_be_repeated_or_stand_with_commas_in_the_environment() -> None:
@@ -446,6 +448,7 @@ FLAG_MISTAKES = [
     ),
     (["--textfile=x.prom"], "--textfile: works with --once alone; add --once"),
     (["--format=json"], "--format: works with --check alone; add --check"),
+    (["--probe"], "--probe: works with --check alone; add --check"),
     (["--once", "--check"], "--check: cannot be used together with --once; leave one out"),
     (
         ["--config.check", "--once"],

@@ -163,6 +163,10 @@ FLAGS: tuple[Flag, ...] = (
         "Try each account, say what works and what to mend, and end.",
     ),
     Flag(
+        "--probe", "check_probe", parsers.switch, "false", "",
+        "With --check: probe the servers and portals that may be probed, too.",
+    ),
+    Flag(
         "--format", "check_format", parsers.one_of("text", "json"), "text", "FORMAT",
         "With --check: text for people or json for programs.",
     ),

@@ -158,6 +158,8 @@ def _check_combinations(values: Mapping[str, Any], given: _Given) -> None:
         raise SettingsError(
             f"{given.origin('check_format')}: works with --check alone; add --check"
         )
+    if values["check_probe"] and not values["check"]:
+        raise SettingsError(f"{given.origin('check_probe')}: works with --check alone; add --check")
     if values["demo"] and values["config_file"]:
         name, demo = given.origin("config_file"), given.origin("demo")
         raise SettingsError(f"{name}: the demo has an account of its own; leave out this or {demo}")

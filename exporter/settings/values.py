@@ -175,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         textfile: where `once` writes it; empty for standard output.
         check: whether to try each account and end.
         check_format: ``text`` or ``json``.
+        check_probe: whether the check includes live probes.
         demo: whether a simulated API is used in place of the real one.
         log_level: ``debug``, ``info``, ``warn`` or ``error``.
         log_format: ``logfmt`` or ``json``.
@@ -198,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     textfile: str
     check: bool
     check_format: str
+    check_probe: bool
     demo: bool
     log_level: str
     log_format: str
