@@ -66,7 +66,7 @@ DOORS: dict[str, set[str]] = {
     # The accounts hand their families over in the client's own interface.
     "prometheus_client": {"exporter.accounts", "exporter.metrics"},
     "requests": {"exporter.cloudflare", "exporter.probes"},
-    "urllib3": {"exporter.cloudflare"},
+    "urllib3": {"exporter.cloudflare", "exporter.probes"},
     "uvicorn": {"exporter.web"},
     "yaml": {"exporter.settings", "exporter.simulator"},
 }

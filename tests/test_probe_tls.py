@@ -111,6 +111,19 @@ def test_a_certificate_of_an_unknown_authority(trusted: Path) -> None:
     assert "certificate is not trusted" in found.problem
 
 
+def test_an_authority_that_was_replaced_counts_at_once(trusted: Path) -> None:
+    other = trustme.CA()
+    leaf = other.issue_cert("localhost")
+    with TlsServer(modern(["a"]), served_by(leaf)) as server:
+        assert probe(server, trusted).outcome is Outcome.TLS
+        other.cert_pem.write_to_path(str(trusted))
+        assert probe(server, trusted).outcome is Outcome.OK
+        trusted.unlink()
+        found = probe(server, trusted)
+    assert (found.outcome, found.success) == (Outcome.TLS, False)
+    assert found.problem == "the certificate authorities of the exporter cannot be loaded"
+
+
 def test_a_server_that_does_not_speak_tls(trusted: Path) -> None:
     class Other(RawServer):
         def _serve(self, connection: socket.socket) -> None:

@@ -19,12 +19,13 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
 
 from exporter import __version__
 from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
 from exporter.deadline import Deadline
 from exporter.probes.addresses import AddressPolicy, RefusedAddressError
+from exporter.probes.authorities import tls_context
 from exporter.probes.result import Outcome, Phase, ProbeError
 
 USER_AGENT = f"cloudflare-mcp-exporter/{__version__}"
@@ -100,7 +101,7 @@ class Exchange:
         self._route = route
         self._deadline = deadline
         self.watch = _Watch(route)
-        self._session = _Session(route, InterruptibleAdapter(self.watch))
+        self._session: _Session | None = None
         self._bytes_left = MAX_BYTES
         self._open: requests.Response | None = None
         self._lingers = False
@@ -133,7 +134,8 @@ class Exchange:
     def close(self) -> None:
         """Close all connections."""
         self._drop()
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
         self.watch.clear()
 
     def send(
@@ -173,6 +175,8 @@ class Exchange:
         self._drop()
         self._check_url(url)
         self.check()
+        if self._session is None:
+            self._session = _Session(self._route, self.watch)
         try:
             response = self._session.request(
                 method,
@@ -282,20 +286,45 @@ class _Watch(InFlight):
         self._last = now
 
 
+class _Adapter(InterruptibleAdapter):
+    """Shares the certificate authorities with all other probes."""
+
+    def __init__(self, watch: _Watch, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(watch)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Called by `requests`: see there."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        """Called by `requests`: see there."""
+        contexts = {"ssl_context": self._context, "proxy_ssl_context": self._context}
+        return super().proxy_manager_for(proxy, **contexts, **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Called by `requests` to load authorities: the context has them."""
+
+
 class _Session(requests.Session):
     """A session without redirects, cookies, or settings and credentials from the environment."""
 
-    def __init__(self, route: Route, adapter: HTTPAdapter) -> None:
+    def __init__(self, route: Route, watch: _Watch) -> None:
         super().__init__()
         self.trust_env = False
-        self.verify = route.ca_file or True
         if route.proxy_url:
             self.proxies = {"http": route.proxy_url, "https": route.proxy_url}
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.headers.clear()
         self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
+        self.adapters.clear()
+        try:
+            context = tls_context(route.ca_file)
+        except OSError:
+            raise ProbeError(
+                Outcome.TLS, "the certificate authorities of the exporter cannot be loaded"
+            ) from None
+        self.mount("http", _Adapter(watch, context))
 
     def get_redirect_target(self, _resp: requests.Response) -> None:
         """None: `requests` parses the target even with redirects disabled."""
