@@ -156,7 +156,7 @@ class AccountProbes:
         inventory = await self._accounts.inventory(account.name, announced, LISTING_AGE)
         if inventory is None:
             raise UnlistedError(f"account {account.name!r} could not be listed yet")
-        found = next((o for o in _admitted(kind, account, inventory) if o.id == identity), None)
+        found = next(iter(_admitted(kind, account, inventory, identity)), None)
         if found is None:
             raise UnknownTargetError(f"the account lists no such target; /sd/{kind} has them all")
         observation = await self._observe(account, inventory, found, self._seconds(announced))
@@ -261,13 +261,13 @@ def _allows(account: Account, kind: str) -> bool:
 
 
 def _admitted(
-    kind: str, account: Account, inventory: Inventory
+    kind: str, account: Account, inventory: Inventory, identity: str | None = None
 ) -> Iterator[Server] | Iterator[Portal]:
     probes = account.probes
     selection = targets.Selection(probes.allow, probes.deny, probes.gateway_servers)
     if kind == SERVERS:
-        return targets.servers(inventory, selection)
-    return targets.portals(inventory, selection)
+        return targets.servers(inventory, selection, identity)
+    return targets.portals(inventory, selection, identity)
 
 
 def _route(account: Account) -> Route:

@@ -35,22 +35,30 @@ class Selection(msgspec.Struct, frozen=True):
         return not self.allow or _matches(names, self.allow)
 
 
-def servers(inventory: Inventory, selection: Selection) -> Iterator[Server]:
-    """The servers that may be probed directly.
+def servers(
+    inventory: Inventory, selection: Selection, identity: str | None = None
+) -> Iterator[Server]:
+    """The servers that may be probed directly, or the one of this id.
 
     Those behind the Gateway may have a private hostname, which is somebody else's on this network.
     """
     for member in inventory.servers:
         server = member.server
+        if identity is not None and server.id != identity:
+            continue
         if server.secure_web_gateway and not selection.private:
             continue
         if server.hostname and selection.admits(server.id, server.hostname):
             yield server
 
 
-def portals(inventory: Inventory, selection: Selection) -> Iterator[Portal]:
-    """The portals that may be probed."""
+def portals(
+    inventory: Inventory, selection: Selection, identity: str | None = None
+) -> Iterator[Portal]:
+    """The portals that may be probed, or the one of this id."""
     for member in inventory.portals:
+        if identity is not None and member.portal.id != identity:
+            continue
         if member.portal.hostname and selection.admits(member.portal.id, member.portal.hostname):
             yield member.portal
 
