@@ -4,10 +4,8 @@
 #     docker build --build-arg REVISION="$(git rev-parse HEAD)" -t cloudflare-mcp-exporter .
 #     docker run --rm -p 127.0.0.1:10180:10180 --read-only --cap-drop ALL cloudflare-mcp-exporter --demo
 #
-# The base is pinned by a dated tag. To pin it by content too, append what
-# `docker buildx imagetools inspect debian:TAG --format '{{.Manifest.Digest}}'` says:
-# debian:TAG@sha256:...
-FROM debian:trixie-20260918-slim AS build
+# The base is pinned by a dated tag and by its digest; Dependabot keeps both current.
+FROM debian:trixie-20260918-slim@sha256:a99cfc517144bc59b1978475ec53b46ecabec7e43635402ee5b77cc54cd1b20a AS build
 
 # A pinned version would be gone from the archive with the next security update.
 # hadolint ignore=DL3008
@@ -37,7 +35,9 @@ RUN echo "$REVISION" > exporter/REVISION \
     && /opt/build/bin/pip --python /opt/exporter/bin/python3 install --no-cache-dir --no-deps \
         --no-index /wheels/*.whl
 COPY deploy/image/healthcheck.py /opt/exporter/
-RUN mkdir -p /root-file-system/opt \
+# A clone under umask 077 has files that nobody but their owner may read.
+RUN chmod 0644 /opt/exporter/healthcheck.py \
+    && mkdir -p /root-file-system/opt \
     && cp -a /opt/exporter /root-file-system/opt/ \
     && chroot /root-file-system /opt/exporter/bin/cloudflare-mcp-exporter --version
 

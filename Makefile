@@ -24,6 +24,7 @@ REAL_PARTS := $(filter-out node npm,$(shell sed -n 's/.*\brequire("\([a-z-]*\)")
 export REAL_PROGRAMS ?= default
 
 CODE := exporter tests scripts/examples.py scripts/manifests.py scripts/reference.py \
+	deploy/compose/copy_files.py \
 	deploy/image/healthcheck.py $(wildcard benchmarks mixin)
 
 PYTEST_ARGS ?=
@@ -52,8 +53,8 @@ format: $(VENV)/.dev ## auto-fix lint and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-dashboards: $(VENV)/.dev ## render dashboards/ and alerts/ from mixin/
-	$(BIN)/python -m mixin render
+dashboards: $(VENV)/.dev ## render dashboards/, alerts/ and the chart's files from mixin/
+	$(BIN)/python -m mixin render --chart
 
 docs: $(VENV)/.dev ## update the generated parts of the documentation
 	$(BIN)/python scripts/reference.py

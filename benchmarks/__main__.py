@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import candidates as c
-from benchmarks import endurance, probing, rendering, stages, starting
+from benchmarks import endurance, probing, rendering, stages, starting, status
 from benchmarks.report import report
 from benchmarks.results import Results, save
 from benchmarks.scrapes import Conditions, measure
@@ -103,6 +103,10 @@ def _stages(options: Options, results: Results) -> None:
     results.stages = stages.measure(max(options.sizes, key=_servers), options.rounds)
 
 
+def _status(options: Options, results: Results) -> None:
+    results.status = status.measure(options.rounds)
+
+
 def _servers(size: Size) -> int:
     return size.portals * size.servers
 
@@ -113,12 +117,15 @@ PARTS: dict[str, Callable[[Options, Results], None]] = {
     "starts": _starts,
     "rendering": _rendering,
     "stages": _stages,
+    "status": _status,
     "growth": _growth,
     "many": _many,
     "probing": _probing,
     "soak": _soak,
 }
-QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "probing", "soak")
+QUICK_PARTS = (
+    *("scrapes", "waiting", "starts", "rendering", "stages", "status", "probing", "soak"),
+)
 
 
 def _rounds(options: Options, size: Size) -> int:

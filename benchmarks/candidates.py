@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import HOST, ROOT, Program, free_port
-from exporter.web.routes import GZIP_LEVEL
+from exporter.web.compression import LEVEL
 
 PER_PAGE = 20
 """Portals a page for all of them: the exporter's default."""
@@ -88,7 +88,7 @@ def floor(text: Path, pages: int, *, lines: bool = False) -> Candidate:
             "FLOOR_TEXT": str(text),
             "FLOOR_PAGES": str(pages),
             "FLOOR_WRITES": "lines" if lines else "ready",
-            "FLOOR_GZIP_LEVEL": str(GZIP_LEVEL),
+            "FLOOR_GZIP_LEVEL": str(LEVEL),
         },
     )
 

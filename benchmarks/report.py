@@ -19,6 +19,7 @@ def report(results: Results, found: list[Target]) -> str:
         ("Growth of ours, API plain", GROWTH_HEAD, _growth(results)),
         ("Rendering", ("who", "us a sample"), _rendering(results)),
         ("Stages of ours at the largest size, ms of CPU", _stages_head(results), _stages(results)),
+        ("Status page of 1,600 servers, ms", STATUS_HEAD, _status(results)),
         ("Soak", ("scrapes", "MiB", "threads", "files"), _soak(results)),
         (
             "Many accounts, 20 ms a page",
@@ -124,6 +125,15 @@ def _stages_head(results: Results) -> Sequence[str]:
 def _stages(results: Results) -> Iterator[Sequence[str]]:
     for stage in next(iter(results.stages.values()), ()):
         yield stage, *(f"{found[stage]:.0f}" for found in results.stages.values())
+
+
+STATUS_HEAD = ("what", "first", "made again", "unchanged", "bytes")
+
+
+def _status(results: Results) -> Iterator[Sequence[str]]:
+    for name, found in results.status.items():
+        times = (_ms(found[when]) for when in STATUS_HEAD[1:-1])
+        yield name, *times, f"{found['bytes']:,.0f}"
 
 
 def _soak(results: Results) -> Iterator[Sequence[str]]:

@@ -36,6 +36,7 @@ class Results:
     probing: Probing | None = None
     rendering: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    status: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def run(self, size: Size, conditions: str) -> Run | None:
         """The one of this size under these conditions, if it was measured."""

@@ -37,7 +37,7 @@ from exporter.metrics.exposition import render
 from exporter.metrics.families import families
 from exporter.metrics.formats import Format
 from exporter.scrape_result import ListingResult
-from exporter.web.routes import GZIP_LEVEL
+from exporter.web.compression import LEVEL
 
 RECEIVE, DECODE, READ, MERGE, RENDER, COMPRESS = STAGES = (
     *("receive the pages", "decode JSON", "read records", "merge", "render", "compress"),
@@ -96,7 +96,7 @@ def _scrape(fetcher: Fetcher, auth: HeaderAuth, url: str, count: int) -> dict[st
     watch.seconds[READ] -= watch.seconds[DECODE]
     with watch(MERGE):
         scrape = ListingResult("0" * 32, "example", 1.0, time.time(), inventory=build(read))
-    packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
+    packer = zlib.compressobj(LEVEL, wbits=31)
     with watch(RENDER):
         made = render(families([scrape], time.time()), (), Format.TEXT)
         pieces = list(made)

@@ -53,6 +53,7 @@ def targets(results: Results) -> list[Target]:
         *_many(results),
         *_probing(results),
         *_growth(results),
+        *_status(results),
         *_soak(results),
     ]
 
@@ -183,6 +184,14 @@ def _growth(results: Results) -> Iterator[Target]:
         early, late = _slope(tools[0], tools[-2]), _slope(tools[-2], tools[-1])
         what = f"CPU a MiB of tools: {late * 1000:.2g} ms for the last, by that for the first"
         yield _most(what, late / early, 1.3, "times")
+
+
+def _status(results: Results) -> Iterator[Target]:
+    for name, found in results.status.items():
+        if name == "JSON":
+            continue
+        yield _most(f"Status page of 1,600 servers, {name}", found["made again"], 0.3, "s")
+        yield _most("Its size, uncompressed", found["bytes"] / 1000, 100, "kB")
 
 
 def _grown(results: Results, dimension: str) -> list[tuple[Size, Figures]]:

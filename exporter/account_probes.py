@@ -156,7 +156,8 @@ class AccountProbes:
         inventory = await self._accounts.inventory(account.name, announced, LISTING_AGE)
         if inventory is None:
             raise UnlistedError(f"account {account.name!r} could not be listed yet")
-        found = next(iter(_admitted(kind, account, inventory, identity)), None)
+        admitted = _admitted(kind, account, inventory, identity)
+        found: Server | Portal | None = next(admitted, None)
         if found is None:
             raise UnknownTargetError(f"the account lists no such target; /sd/{kind} has them all")
         observation = await self._observe(account, inventory, found, self._seconds(announced))

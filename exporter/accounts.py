@@ -68,7 +68,7 @@ class _Member(msgspec.Struct, frozen=True, eq=False):
 
 
 class Accounts:
-    """Sends no request before the first scrape; for one event loop.
+    """Sends no request by itself; for one event loop.
 
     Args:
         accounts: configured at the start.
@@ -76,6 +76,7 @@ class Accounts:
         offset: seconds subtracted from the scrape timeout that Prometheus announces.
         max_requests: maximum concurrent requests to the API, each with a thread.
         max_idle: maximum idle connections to the API.
+        log_outcomes: whether the log says that a listing succeeded or failed.
         wall_clock: Unix seconds.
 
     Attributes:
@@ -90,9 +91,11 @@ class Accounts:
         offset: float = 0.5,
         max_requests: int = 256,
         max_idle: int = 1024,
+        log_outcomes: bool = True,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._known = known
+        self._log_outcomes = log_outcomes
         self._offset = offset
         self._wall_clock = wall_clock
         self._shared = Shared(
@@ -159,6 +162,20 @@ class Accounts:
     def observed(self) -> tuple[AccountState, ...]:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
+
+    async def list_first(self) -> None:
+        """List each account that nobody has listed yet, so that the log says whether it works.
+
+        One after the other, since that is not urgent: a scrape that comes meanwhile takes its
+        accounts over. It ends where it would use more than half of the API's quota.
+        """
+        for name in self.names:
+            member = self._members.get(name)  # a reload may have removed it
+            if member is None or member.collector.observed.latest is not None:
+                continue
+            await member.collector.scrape()
+            if member.client.quota_is_short:
+                return
 
     async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
         """List all accounts or the named one, or wait for listings in progress.
@@ -229,7 +246,8 @@ class Accounts:
             timeout=account.timeout,
             cache_ttl=account.cache_ttl,
             quota_is_short=lambda: client.quota_is_short,
-            before=None if old is None else old.collector.observed,
+            before=None if old is None else _before(old, account),
+            log_outcomes=self._log_outcomes,
             wall_clock=self._wall_clock,
         )
         return _Member(account, collector, client, backoff)
@@ -248,6 +266,15 @@ class Accounts:
             return secret.text
 
         return given
+
+
+def _before(old: _Member, account: Account) -> AccountState:
+    """What is known of an account whose configuration has changed."""
+    observed = old.collector.observed
+    if account.collect_servers == old.account.collect_servers:
+        return observed
+    # Another kind of listing has other servers: those are not gone.
+    return msgspec.structs.replace(observed, history=observed.history.restarted())
 
 
 def _endpoint(account: Account) -> Endpoint:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.account_probes import AccountProbes, UnknownTargetError, UnlistedError
 from exporter.accounts import Accounts
+from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
 from exporter.descriptors import Shares, raise_limit, share_out
 from exporter.errors import SettingsError
@@ -28,7 +29,15 @@ from exporter.malloc import return_large_blocks
 from exporter.probes.prober import BusyError, Prober
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
-from exporter.settings import Account, Credentials, Probes, Secret, Settings, load
+from exporter.settings import (
+    Account,
+    Credentials,
+    Probes,
+    Secret,
+    Settings,
+    given_log_format,
+    load,
+)
 from exporter.web.access import OPEN
 from exporter.web.listen import handed_over, listen
 from exporter.web.probe_routes import ProbeRoutes
@@ -51,15 +60,18 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
     Returns:
         The exit status: 0 when asked to end, 1 when an account failed in ``--once`` or
-        ``--check``, 2 for a setting that cannot be used.
+        ``--check``, 2 for settings that cannot be used.
     """
     return_large_blocks()
+    known = KnownSecrets()
     try:
         settings = load(argv, environ)
-        known = KnownSecrets(settings.secrets)
+        known.hold(settings.secrets)
         configure(settings.log_level, settings.log_format, known)
         if settings.config_check:
-            write(sys.stdout.buffer, _verdict(settings))
+            verdict = _verdict(settings)
+            _report("warning", settings.notices, argv, environ)
+            write(sys.stdout.buffer, verdict)
             return 0
         with _demo(settings) as effective:
             known.hold(effective.secrets)
@@ -67,8 +79,27 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             again = (lambda: effective) if settings.demo else partial(load, argv, environ)
             return asyncio.run(_run(effective, known, again, environ))
     except SettingsError as problem:
-        sys.stderr.write(f"cloudflare-mcp-exporter: error: {problem}\n")
+        log_format = given_log_format(argv, environ)
+        if log_format is not None:
+            configure("info", log_format, known)
+        _report("error", problem.problems, argv, environ)
         return 2
+
+
+def _report(
+    kind: str, lines: Iterable[str], argv: Sequence[str], environ: Mapping[str, str]
+) -> None:
+    """Say what is wrong with the settings: as log lines to programs, plainly to people.
+
+    Whoever sets the format of the log wants each line to have it.
+    """
+    for line in lines:
+        if given_log_format(argv, environ) is None:
+            sys.stderr.write(f"cloudflare-mcp-exporter: {kind}: {line}\n")
+        elif kind == "error":
+            event(LOG, logging.ERROR, "cannot start", error=line)
+        else:
+            event(LOG, logging.WARNING, line)
 
 
 async def _run(
@@ -84,7 +115,10 @@ async def _run(
         offset=settings.scrape_timeout_offset,
         max_requests=shares.requests,
         max_idle=shares.idle,
+        log_outcomes=not settings.check,  # they are its report
     )
+    if settings.once or settings.check:
+        _log_notices(settings)
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
@@ -125,6 +159,7 @@ async def _serve(
         probes=ProbeRoutes(probes, address, _status_of).handlers(),
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
+        stale_after=settings.stale_after,
     )
     server = Server(
         app,
@@ -136,9 +171,18 @@ async def _serve(
         backlog=shares.backlog,
     )
     _announce(settings, server)
-    reloading = _reload_on_hangup(control.reload)
+    background = [
+        _reload_on_hangup(control.reload),
+        asyncio.create_task(accounts.list_first()),
+    ]
+    if settings.config_file and settings.auto_reload_interval:
+        watch = reload_on_change(
+            settings.config_file, settings.auto_reload_interval, control.reload
+        )
+        background.append(asyncio.create_task(watch))
     await server.serve()
-    reloading.cancel()
+    for task in background:
+        task.cancel()
     event(LOG, logging.INFO, "stopped")
 
 
@@ -201,14 +245,33 @@ def _sockets(settings: Settings, environ: Mapping[str, str]) -> list[socket.sock
     return listen(settings.listen_addresses)
 
 
-def _announce(settings: Settings, server: Server) -> None:
-    path = settings.route_prefix + settings.telemetry_path
-    event(LOG, logging.INFO, "starting", version=__version__, accounts=len(settings.accounts))
+def _log_notices(settings: Settings) -> None:
     for notice in settings.notices:
         event(LOG, logging.WARNING, notice)
+
+
+def _announce(settings: Settings, server: Server) -> None:
+    path = settings.route_prefix + settings.telemetry_path
+    event(
+        LOG,
+        logging.INFO,
+        "starting",
+        version=__version__,
+        revision=revision(),
+        accounts=len(settings.accounts),
+    )
+    _log_notices(settings)
     for endpoint in server.endpoints:
-        url = endpoint.url + path if endpoint.url else None
-        event(LOG, logging.INFO, "listening", address=endpoint.address, url=url)
+        url = endpoint.bound_url + path if endpoint.url else None
+        everywhere = "all" if endpoint.bound_url != endpoint.url else None
+        event(
+            LOG,
+            logging.INFO,
+            "listening",
+            address=endpoint.address,
+            interfaces=everywhere,
+            url=url,
+        )
     if settings.demo and server.url:
         write(
             sys.stdout.buffer, _welcome(f"{server.url}{settings.route_prefix}/", server.url + path)
@@ -217,12 +280,12 @@ def _announce(settings: Settings, server: Server) -> None:
 
 def _welcome(page: str, metrics: str) -> str:
     return f"""
-A simulated account is being watched; its servers will fail and recover over ten minutes.
+Serving a simulated account. Its servers fail and recover over ten minutes.
 
-  page      {page}
-  metrics   {metrics}
-  try       curl -s {metrics} | grep server_error
-  stop      Ctrl-C
+  status page  {page}
+  metrics      {metrics}
+  try          curl -s {metrics} | grep server_error
+  stop         Ctrl-C
 
 """
 

@@ -5,8 +5,8 @@ How a scrape runs:
 - The event loop runs everything that does not block: the HTTP server, `Accounts`, the collectors,
   the client's pages, retries and back-off. So the state of an account needs no lock.
 - Blocking work runs in a thread of its own, through `exporter.threads.in_thread`: one request with
-  the decoding of its page, the rendering of an exposition, a reload. It does not touch the event
-  loop's state; its result is the value of an ``await``.
+  the decoding of its page, the comparison of two listings, the rendering of an exposition, a
+  reload. It does not touch the event loop's state; its result is the value of an ``await``.
 - A listing is one task per account, with the account's own timeout. Scrapes that arrive while it
   runs wait for that task, each for as long as its own timeout allows. One that times out gets
   ``up 0`` and changes nothing: neither the task, nor what the others get, nor what is counted and
@@ -25,16 +25,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
+from exporter.history import History, remember
 from exporter.listing_log import ListingLog
 from exporter.logs import event
 from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
 from exporter.scrape_result import AccountState, ListingResult
+from exporter.threads import in_thread
 
 LOG = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class AccountCollector:
         cache_ttl: seconds from its start for which a complete listing is reused.
         quota_is_short: whether another listing now would exceed the API's quota.
         before: results of the collector that this one replaces.
+        log_outcomes: whether the log says that a listing succeeded or failed.
         wall_clock: Unix seconds.
     """
 
@@ -91,6 +95,7 @@ class AccountCollector:
         cache_ttl: float = 0.0,
         quota_is_short: Callable[[], bool] = lambda: False,
         before: AccountState | None = None,
+        log_outcomes: bool = True,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.telemetry = telemetry
@@ -105,8 +110,9 @@ class AccountCollector:
             account_name,
             latest=None if before is None else before.latest,
             whole=None if before is None else before.whole,
+            history=History() if before is None else before.history,
         )
-        self._log = ListingLog(account_name)
+        self._log = ListingLog(account_name, outcomes=log_outcomes)
         self._impatience_logged = float("-inf")
 
     @property
@@ -161,14 +167,21 @@ class AccountCollector:
     async def _run(self, listing: _Listing) -> ListingResult:
         """The listing's task: always returns a result."""
         inventory = failure = None
+        history = self._observed.history
+        seconds = ended = 0.0
         try:
-            inventory = await self._list(listing)
+            try:
+                found = await self._list(listing)
+            finally:
+                seconds, ended = listing.age, self._wall_clock()
+            history = await in_thread(partial(remember, history, found, ended))
+            inventory = found
         except ListingError as problem:
             failure = problem
         except Exception as problem:  # noqa: BLE001 - see the top of this file
             failure = ListingError.internal(problem)
-        scrape = self._outcome(listing.age, inventory=inventory, failure=failure)
-        self._note(scrape)
+        scrape = self._outcome(seconds, ended, inventory=inventory, failure=failure)
+        self._note(scrape, history)
         return scrape
 
     async def _list(self, listing: _Listing) -> Inventory:
@@ -180,37 +193,39 @@ class AccountCollector:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise ListingError(Reason.TIMEOUT, "the API did not answer in time") from None
+            raise ListingError(Reason.TIMEOUT, "the API did not respond in time") from None
         finally:
             deadline.end()
 
     def _outcome(
         self,
         seconds: float,
+        ended: float,
         *,
         inventory: Inventory | None = None,
         failure: ListingError | None = None,
     ) -> ListingResult:
-        now = self._wall_clock()
         whole = self._observed.whole
         last_success = None if whole is None else whole.ended
         return ListingResult(
             account_id=self._observed.account_id,
             account_name=self._observed.account_name,
             duration=seconds,
-            ended=now,
+            ended=ended,
             inventory=inventory,
             failure=failure,
-            last_success=last_success if inventory is None else now,
+            last_success=last_success if inventory is None else ended,
             ratelimit_remaining=self.telemetry.ratelimit_remaining,
         )
 
-    def _note(self, scrape: ListingResult) -> None:
+    def _note(self, scrape: ListingResult, history: History) -> None:
         """Count and log the result before any scrape gets it."""
         if scrape.failure is not None:
             self.telemetry.listing_failed(scrape.failure.reason)
         whole = self._observed.whole if scrape.inventory is None else scrape
-        self._observed = msgspec.structs.replace(self._observed, latest=scrape, whole=whole)
+        self._observed = msgspec.structs.replace(
+            self._observed, latest=scrape, whole=whole, history=history
+        )
         self._log.note(scrape)
         if scrape.failure is not None:
             # Its frames hold the response body, and it is kept until the next listing.
@@ -225,14 +240,15 @@ class AccountCollector:
             event(
                 LOG,
                 logging.WARNING,
-                "scrape ended before the listing",
+                "scrape timed out before the listing was complete",
                 account=self._observed.account_name,
                 waited=round(waited, 3),
-                hint="the job's scrape_timeout is shorter than the listing takes; raise it",
+                hint="raise scrape_timeout of the Prometheus job: listing the account takes longer",
             )
         return self._outcome(
             waited,
+            self._wall_clock(),
             failure=ListingError(
-                Reason.TIMEOUT, "the scrape's own timeout ended before the listing was done"
+                Reason.TIMEOUT, "the scrape timed out before the listing was complete"
             ),
         )

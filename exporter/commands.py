@@ -69,10 +69,12 @@ def _checked(textfile: str) -> Path:
     target = Path(textfile)
     if target.suffix != SUFFIX:
         raise SettingsError(
-            f"--textfile: {textfile} must end in {SUFFIX}, or the node_exporter passes it over"
+            f"--textfile: {textfile} must end in {SUFFIX}, otherwise node_exporter ignores it"
         )
     if not target.parent.is_dir():
-        raise SettingsError(f"--textfile: {target.parent} is not a directory; make it first")
+        raise SettingsError(
+            f"--textfile: the directory {target.parent} does not exist; create it first"
+        )
     return target
 
 
@@ -92,7 +94,9 @@ def _write(target: Path, exposition: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as problem:
-        raise SettingsError(f"--textfile: {target} cannot be written: {problem.strerror}") from None
+        raise SettingsError(
+            f"--textfile: cannot write {target}: {(problem.strerror or 'unknown').lower()}"
+        ) from None
 
 
 # --- access to the accounts --------------------------------------------------------------------
@@ -214,18 +218,17 @@ def _paragraph(facts: dict[str, Any]) -> str:
     if "reason" in facts:
         return (
             f"FAILED  {title}\n"
-            f"  what  {facts['error']} (reason {facts['reason']})\n"
-            f"  mend  {facts['hint']}\n"
+            f"  error   {facts['error']}\n"
+            f"  reason  {facts['reason']}\n"
+            f"  fix     {facts['hint']}\n"
         )
     text = (
         f"{'OK    ' if facts['ok'] else 'FAILED'}  {title}\n"
-        f"  seen  {facts['portals']} portals and {facts['servers']} servers, "
-        f"{facts['servers_in_error']} of them in error, in {facts['seconds']} s\n"
+        f"  found   {facts['portals']} portals and {facts['servers']} servers "
+        f"({facts['servers_in_error']} in error) in {facts['seconds']} s\n"
     )
     if facts["skipped_records"]:
-        text += (
-            f"  note  {facts['skipped_records']} records could not be read; the log names them\n"
-        )
+        text += f"  note    skipped {facts['skipped_records']} invalid records; see the log\n"
     return text
 
 

@@ -46,4 +46,4 @@ class Deadline:
 
 def timed_out() -> ListingError:
     """The error of a listing that timed out."""
-    return ListingError(Reason.TIMEOUT, "the API did not answer in time")
+    return ListingError(Reason.TIMEOUT, "the API did not respond in time")

@@ -60,8 +60,8 @@ def share_out(limit: int) -> Shares:
     """
     if limit < MIN_OPEN_FILES:
         raise SettingsError(
-            f"the limit of open files is {limit}, and {MIN_OPEN_FILES} are needed; raise it "
-            "(LimitNOFILE= in systemd, ulimit -n)"
+            f"the limit of open files is {limit}, but at least {MIN_OPEN_FILES} are required; "
+            "raise it (LimitNOFILE= in systemd, ulimit -n)"
         )
     spare = limit - RESERVE
     shares = Shares(

@@ -32,24 +32,26 @@ HINTS: dict[Reason, str] = {
     Reason.AUTH: (
         "check that the token is active and has the permission 'MCP Portals Read' on this account"
     ),
-    Reason.NOT_FOUND: "check the account id: it is 32 hexadecimal digits, not a zone id or a name",
+    Reason.NOT_FOUND: "check the account ID: it is 32 hexadecimal digits, not a zone ID or a name",
     Reason.RATE_LIMITED: (
-        "scrape less often, or give the exporter a user of its own, since the quota is shared by "
-        "all tokens of one user"
+        "scrape less often, or create the token under a separate user: the rate limit is shared by "
+        "all tokens of a user"
     ),
     Reason.TIMEOUT: (
-        "raise --scrape.timeout together with the job's scrape_timeout, or look for a slow "
-        "network or proxy between here and the API"
+        "check for a slow network or proxy, or raise --scrape.timeout and the scrape_timeout of "
+        "the Prometheus job"
     ),
-    Reason.CONNECTION: ("check the network, the firewall and any proxy between here and the API"),
-    Reason.UPSTREAM_5XX: "the API itself fails; see the provider's status page",
-    Reason.UPSTREAM_4XX: "the API refuses the request; check --api.per-page and the base URL",
-    Reason.API_ERROR: "the API answered success: false; its code and text are in this line",
+    Reason.CONNECTION: "check the network, the firewall and any proxy on the way to the API",
+    Reason.UPSTREAM_5XX: "the API is failing; see https://www.cloudflarestatus.com",
+    Reason.UPSTREAM_4XX: "the API rejects the request; check --api.per-page and the base URL",
+    Reason.API_ERROR: "the API reported an error; its text and code are in this message",
     Reason.INVALID_RESPONSE: (
-        "this is not the API's answer; check CLOUDFLARE_BASE_URL and any proxy in between"
+        "this is not the Cloudflare API; check CLOUDFLARE_BASE_URL or base_url, and any proxy "
+        "that answers in its place"
     ),
     Reason.INCOMPLETE: (
-        "the API sent fewer portals than it counted, twice; portals may be changing right now"
+        "the API returned fewer items than its total_count, twice; portals may be changing right "
+        "now"
     ),
     Reason.INTERNAL: (
         "this is a bug in the exporter; run it with --log.level=debug and report the traceback"
@@ -62,7 +64,15 @@ class ExporterError(Exception):
 
 
 class SettingsError(ExporterError):
-    """A setting cannot be used; the message names it and says how to fix it."""
+    """Settings cannot be used; each line of the message names one and says how to fix it.
+
+    Attributes:
+        problems: the lines, at least one.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class ListingError(ExporterError):

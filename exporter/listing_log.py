@@ -16,17 +16,23 @@ MAX_NAMED = 10_000
 
 
 class ListingLog:
-    """The log of one account; not thread-safe."""
+    """The log of one account; not thread-safe.
 
-    def __init__(self, account_name: str) -> None:
+    Args:
+        account_name: what people call it.
+        outcomes: whether success and failure are logged; invalid records always are.
+    """
+
+    def __init__(self, account_name: str, *, outcomes: bool = True) -> None:
         self._account = account_name
+        self._outcomes = outcomes
         self._state: Reason | str | None = "unknown"
         self._named: set[object] = set()
 
     def note(self, scrape: ListingResult) -> None:
         """Log what is new in this result."""
         state = None if scrape.failure is None else scrape.failure.reason
-        if state != self._state:
+        if state != self._state and self._outcomes:
             self._log_state(scrape)
         self._state = state
         if scrape.inventory is not None:
@@ -50,7 +56,7 @@ class ListingLog:
             event(
                 LOG,
                 logging.INFO,
-                "listing works" if self._state == "unknown" else "listing recovered",
+                "listing succeeded" if self._state == "unknown" else "listing recovered",
                 account=self._account,
                 portals=len(inventory.portals),
                 servers=len(inventory.servers),

@@ -107,7 +107,9 @@ class _Repeats(logging.Filter):
         begin, count = self._seen.get(kind, (record.created, 0))
         if not 0 <= record.created - begin < self.MINUTE:
             if count > most:
-                setattr(record, _FIELDS, {**getattr(record, _FIELDS, {}), "left_out": count - most})
+                setattr(
+                    record, _FIELDS, {**getattr(record, _FIELDS, {}), "suppressed": count - most}
+                )
             begin, count = record.created, 0
         if len(self._seen) > self.OWN:
             self._seen.clear()

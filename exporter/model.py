@@ -17,6 +17,13 @@ STATUSES = ("waiting", "ready", "stale", "error", OTHER)
 AUTHENTICATION_STATUSES = ("not_required", "required", "connected", "stale", "manual", OTHER)
 CODE_MODES = ("off", "opt_in", "default_on", "enforced", OTHER)
 
+CONDITIONS = (
+    *("reauthorization", "unreachable", "error", "retryable", "awaiting_authorization"),
+    *("unknown", "working"),
+)
+"""What holds for a server, the one that must be acted on first hiding the others, as in the alert
+rules; staleness, which changes without a listing, is not among them."""
+
 
 class ErrorClass(msgspec.Struct, frozen=True, order=True, gc=False):
     """``error_details`` as label values.
@@ -63,6 +70,19 @@ class Server(msgspec.Struct, frozen=True, gc=False):
             and kind.is_upstream == "true"
             and kind.retryable == "true"
         )
+
+    @property
+    def condition(self) -> str:
+        """The one of `CONDITIONS` that holds."""
+        if "stale" in (self.status, self.authentication_status):
+            return "reauthorization"
+        if self.in_error or self.status == "error":
+            if self.error_class is not None and self.error_class.is_upstream == "false":
+                return "unreachable"
+            return "retryable" if self.retryable_upstream_failure else "error"
+        if self.status == "waiting":
+            return "awaiting_authorization"
+        return "unknown" if self.status in (None, OTHER) else "working"
 
     def staleness(self, now: float) -> float | None:
         """Seconds since the last successful sync, or since creation where there never was one."""

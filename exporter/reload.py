@@ -113,7 +113,7 @@ class Reloader:
         event(
             LOG,
             logging.ERROR,
-            "configuration not reloaded, the old one stays in use",
+            "configuration reload failed, keeping the previous configuration",
             error=problem,
             exc_info=fault,
         )

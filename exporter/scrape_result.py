@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from exporter.errors import ListingError
+from exporter.history import History
 from exporter.model import Inventory
 
 
@@ -40,9 +41,11 @@ class AccountState(msgspec.Struct, frozen=True):
         account_name: its configured name, or its id.
         latest: the result of the last finished listing; None before the first.
         whole: the last complete listing, possibly an earlier one; None before the first.
+        history: what the complete listings so far have shown.
     """
 
     account_id: str
     account_name: str
     latest: ListingResult | None = None
     whole: ListingResult | None = None
+    history: History = History()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from mixin import alerts
+from mixin import alerts, chart
 from mixin.thresholds import ThresholdError, Thresholds, load
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ def _check(output: Path, files: dict[Path, str]) -> int:
 
 
 COMMANDS = {"render": _render, "check": _check}
+CHART = Path("deploy/helm/cloudflare-mcp-exporter/files")
+"""Where the chart has its files, below the output directory."""
+
+
+def _with_chart(files: dict[Path, str]) -> dict[Path, str]:
+    """The files and those of the chart, which are made from the defaults."""
+    return {**files, **{CHART / name: text for name, text in chart.files(rendered).items()}}
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -71,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m mixin", description="Render the alert rules and the dashboards."
     )
     parser.add_argument("command", choices=COMMANDS, help="write the files, or compare them")
+    parser.add_argument(
+        "--chart", action="store_true", help="the files of the Helm chart too, from the defaults"
+    )
     parser.add_argument("--only", choices=PARTS, help="leave the other part alone")
     parser.add_argument(
         "--thresholds", type=Path, metavar="FILE", help="YAML with the values that differ"
@@ -99,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parts = [options.only] if options.only else PARTS
         files = rendered(load(options.thresholds, dict(options.set)), parts)
+        if options.chart:
+            files = _with_chart(files)
         return COMMANDS[options.command](options.output, files)
     except (ThresholdError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -25,6 +25,8 @@ _DURATION = re.compile(
     r"(?=\d)(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
 )
 _MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+# Grafana takes uids of 40 characters; the longest name of a dashboard has 23.
+_UID_PREFIX = re.compile(r"[a-zA-Z0-9_-]{0,17}")
 _SELECTOR = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
 
 
@@ -44,6 +46,19 @@ def seconds(duration: str) -> float:
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
+class Additions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an alert gets beside its own labels and annotations; these win."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class AlertSettings(Additions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is different for one alert; one that is not enabled is left out."""
+
+    enabled: bool = True
+
+
 class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every value that a user may change; `thresholds.yaml` says what each one means.
 
@@ -57,7 +72,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     selector: str
     runbook_base_url: str
     dashboard_base_url: str
+    dashboard_uid_prefix: str
     severities: dict[str, Severity]
+    every_alert: Additions
+    alerts: dict[str, AlertSettings]
 
     sync_stale_seconds: int
     waiting_seconds: int
@@ -111,6 +129,14 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         _check_texts(self)
         _check_together(self)
 
+    def dashboard_uid(self, name: str) -> str:
+        """The uid of one of this package's dashboards, also as a part of an address."""
+        return self.dashboard_uid_prefix + name
+
+    def runbook_url(self, alert: str) -> str:
+        """Where the runbook of an alert is, by the alert's full name."""
+        return f"{self.runbook_base_url.rstrip('/')}/{alert}"
+
 
 def _check_durations(thresholds: Thresholds) -> None:
     for name in thresholds.__struct_fields__:
@@ -146,6 +172,10 @@ def _check_texts(thresholds: Thresholds) -> None:
     for name in ("runbook_base_url", "dashboard_base_url"):
         if not re.fullmatch(r"https?://[^\s{}]+", getattr(thresholds, name)):
             raise ThresholdError(f"{name}: must be an http or https URL without spaces and braces")
+    if not _UID_PREFIX.fullmatch(thresholds.dashboard_uid_prefix):
+        raise ThresholdError(
+            "dashboard_uid_prefix: must be at most 17 letters, digits, dashes and underscores"
+        )
 
 
 def _check_together(thresholds: Thresholds) -> None:
@@ -167,7 +197,8 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
 
     Args:
         path: a YAML file that names only what differs from `thresholds.yaml`.
-        overrides: texts by name; ``severities.ALERT`` sets one severity.
+        overrides: texts by name; ``severities.ALERT`` sets one severity, and
+            ``alerts.ALERT.labels.NAME`` one label.
 
     Raises:
         ThresholdError: a name is unknown or a value cannot be used.
@@ -177,19 +208,27 @@ def load(path: Path | None = None, overrides: Mapping[str, str] | None = None) -
     if path is not None:
         values |= _read(path)
     for name, text in (overrides or {}).items():
-        if name.startswith("severities."):
-            alert = name.removeprefix("severities.")
-            values["severities"] = {**(values["severities"] or {}), alert: text}
-        else:
-            values[name] = _value(name, text)
+        _put(values, name.split("."), _value(name, text))
     try:
         return msgspec.convert(values, Thresholds)
     except msgspec.ValidationError as error:
         raise ThresholdError(str(error)) from error
 
 
+def _put(values: dict[str, Any], path: list[str], value: object) -> None:
+    """Set what a path of names leads to, without a change of what others hold."""
+    name, *rest = path
+    if rest:
+        inner = dict(values.get(name) or {})
+        _put(inner, rest, value)
+        value = inner
+    values[name] = value
+
+
 def _value(name: str, text: str) -> object:
     """The number or the text that a name takes; YAML would read a selector as a mapping."""
+    if "." in name:
+        return text == "true" if name.endswith(".enabled") and text in {"true", "false"} else text
     if name.endswith(("_seconds", "_remaining", "_changes")):
         try:
             return int(text)

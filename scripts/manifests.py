@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import yaml
 from helm_python import Chart
@@ -13,7 +14,7 @@ CHART = ROOT / "deploy" / "helm" / "cloudflare-mcp-exporter"
 PLAIN = ROOT / "deploy" / "kubernetes"
 
 HEADER = "# Rendered from deploy/helm by `make manifests`; the values are in values.yaml.\n"
-HELMS_OWN = ("app.kubernetes.io/managed-by:", "helm.sh/chart:")
+HELMS_OWN = ("app.kubernetes.io/managed-by", "helm.sh/chart")
 """Labels that are true of a release of Helm alone."""
 
 
@@ -22,13 +23,20 @@ def rendered() -> str:
     values = yaml.safe_load((PLAIN / "values.yaml").read_text())
     with Chart.load(CHART) as chart:
         files = chart.render(values, name=CHART.name)
-    documents = [text for path, text in sorted(files.items()) if _is_manifest(path, text)]
-    lines = "".join(f"---\n{text.strip()}\n" for text in documents).splitlines(keepends=True)
-    return HEADER + "".join(line for line in lines if not line.strip().startswith(HELMS_OWN))
+    objects = [yaml.safe_load(files[path]) for path in sorted(files) if path.endswith(".yaml")]
+    return HEADER + yaml.safe_dump_all(
+        [_plain(one) for one in objects if one], explicit_start=True, width=100
+    )
 
 
-def _is_manifest(path: str, text: str) -> bool:
-    return path.endswith(".yaml") and bool(text.strip())
+def _plain(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The object without what only Helm needs; ``kubectl --namespace`` says where it goes."""
+    del manifest["metadata"]["namespace"]
+    pod = manifest.get("spec", {}).get("template")
+    for part in (manifest, pod) if pod else (manifest,):
+        for label in HELMS_OWN:
+            del part["metadata"]["labels"][label]
+    return manifest
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Updates the generated tables of the documentation: ``make docs``.
 
-A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md or a page
-under docs/; everything around it is written by hand. The JSON Schema of the configuration file is
-written whole, for the documentation and into the package. With ``--check`` nothing is written, and
-the status is 1 if a file would change.
+A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->`` in README.md, the chart's
+README.md or a page under docs/; everything around it is written by hand. The JSON Schema of the
+configuration file is written whole, for the documentation and into the package. With ``--check``
+nothing is written, and the status is 1 if a file would change.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from exporter.settings import ENVIRONMENT, FLAGS
 from exporter.settings.schema import ConfigFile, FileAccount, Options, ProbeOptions, json_schema
 
 ROOT = Path(__file__).parent.parent
+CHART = ROOT / "deploy" / "helm" / "cloudflare-mcp-exporter"
 REGION = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -155,10 +157,33 @@ def _alerts(file: str) -> Callable[[], str]:
     return table
 
 
+def _chart_values() -> str:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    return _table(("Value", "Default", "Meaning"), _value_rows(schema, defaults, ""))
+
+
+def _value_rows(
+    schema: dict[str, Any], defaults: dict[str, Any], path: str
+) -> Iterator[Sequence[str]]:
+    """A row for each value; a section has one of its own before its values."""
+    for name, inner in schema["properties"].items():
+        where, meaning = f"{path}{name}", inner["description"].replace("|", r"\|")
+        if "properties" in inner:
+            yield (f"**`{where}`**", "", meaning)
+            yield from _value_rows(inner, defaults[name], f"{where}.")
+        else:
+            default = defaults.get(name, inner.get("default"))
+            if "enum" in inner:
+                meaning += f" One of {_code(choice for choice in inner['enum'] if choice)}."
+            yield (f"`{where}`", "" if default is None else f"`{json.dumps(default)}`", meaning)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "alerts": _alerts("cloudflare-mcp.rules.yml"),
     "alerts-probes": _alerts("cloudflare-mcp-probes.rules.yml"),
     "alerts-posture": _alerts("cloudflare-mcp-posture.rules.yml"),
+    "chart-values": _chart_values,
     "config-account": _keys(FileAccount, but=Options.__struct_fields__),
     "config-options": _keys(Options),
     "config-probes": _keys(ProbeOptions),
@@ -181,7 +206,7 @@ def rendered(page: str) -> str:
 
 def pages() -> list[Path]:
     """Every page that may hold a generated table."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [ROOT / "README.md", CHART / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def generated() -> Iterator[tuple[Path, str]]:

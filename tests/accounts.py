@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from exporter.errors import ListingError
+from exporter.history import remember
 from exporter.model import (
     AccountServer,
+    Attachment,
     ErrorClass,
+    Exposure,
     Inventory,
     Portal,
     PortalServers,
@@ -61,8 +68,15 @@ def portal(identity: str, *servers: Server, **fields: object) -> PortalServers:
     return PortalServers(Portal(id=identity, **given), servers)  # type: ignore[arg-type] # as above
 
 
-def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Inventory:
-    """An account with these portals, and servers in no portal."""
+def inventory(
+    *portals: PortalServers,
+    alone: tuple[Server, ...] = (),
+    shown: Mapping[tuple[str, str], int] = MappingProxyType({}),
+) -> Inventory:
+    """An account with these portals, and servers in no portal.
+
+    A portal shows all tools of its servers, or so many as ``shown`` says for the ids of both.
+    """
     attached = [one for item in portals for one in item.servers]
     servers = {one.id: one for one in (*attached, *alone)}
     homes = Counter(one.id for one in attached)
@@ -71,6 +85,17 @@ def inventory(*portals: PortalServers, alone: tuple[Server, ...] = ()) -> Invent
         servers=tuple(
             AccountServer(servers[identity], homes[identity]) for identity in sorted(servers)
         ),
+        attachments=tuple(
+            Attachment(
+                item.portal.id,
+                one.id,
+                tools=None
+                if one.tools is None
+                else Exposure(shown.get((item.portal.id, one.id), one.tools), 0),
+            )
+            for item in portals
+            for one in item.servers
+        ),
     )
 
 
@@ -78,16 +103,22 @@ def listed(
     found: Inventory, name: str = "Main", account_id: str = ID, *, ended: float = NOW - 12
 ) -> AccountState:
     """An account whose listing succeeded."""
+    return relisted(AccountState(account_id, name), found, ended=ended)
+
+
+def relisted(before: AccountState, found: Inventory, *, ended: float = NOW - 12) -> AccountState:
+    """The account, after another successful listing."""
     scrape = ListingResult(
-        account_id=account_id,
-        account_name=name,
+        account_id=before.account_id,
+        account_name=before.account_name,
         duration=0.42,
         ended=ended,
         inventory=found,
         last_success=ended,
         ratelimit_remaining=1180.0,
     )
-    return AccountState(account_id, name, scrape, scrape)
+    history = remember(before.history, found, ended)
+    return AccountState(before.account_id, before.account_name, scrape, scrape, history)
 
 
 def failing(failure: ListingError, before: AccountState, *, ended: float = NOW - 5) -> AccountState:
@@ -99,7 +130,7 @@ def failing(failure: ListingError, before: AccountState, *, ended: float = NOW -
         ended=ended,
         failure=failure,
     )
-    return AccountState(before.account_id, before.account_name, scrape, before.whole)
+    return msgspec.structs.replace(before, latest=scrape)
 
 
 UNREACHABLE = ErrorClass("false", "true", "", "")

@@ -17,7 +17,10 @@ from exporter.simulator.server import Simulator
 from processes import Prometheus, RunningExporter
 from realparts import pytest_report_header, require  # noqa: F401  # a hook
 
-REAL_PROGRAMS = {"browser", "received", "run_exporter", "run_prometheus", "running", "watched"}
+REAL_PROGRAMS = {
+    *("browser", "large", "past", "received", "run_exporter", "run_prometheus", "running"),
+    "watched",
+}
 """Fixtures of the slowest tests, which mostly wait."""
 
 
@@ -53,6 +56,14 @@ def pytest_report_seed(config: pytest.Config) -> str:
     return f"hypothesis seed: {'fixed' if seed is None else f'--hypothesis-seed={seed}'}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted: ``record_property("counted", text)``."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "counted":
+                terminalreporter.write_line(str(text))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slowest files first, so that no worker starts one when the others have finished."""
     slow = {item.path for item in items if _is_slow(item)}
@@ -61,7 +72,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_slow(item: pytest.Item) -> bool:
     generates = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    return generates or bool(REAL_PROGRAMS & set(getattr(item, "fixturenames", ())))
+    # Those of the chart render it a thousand times.
+    slow = REAL_PROGRAMS | {"chart"}
+    return generates or bool(slow & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session", autouse=True)

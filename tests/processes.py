@@ -126,7 +126,7 @@ class Prometheus(Child):
 
     url: str
 
-    def __init__(self, program: str, home: Path, config: str) -> None:
+    def __init__(self, program: str, home: Path, config: str, *flags: str) -> None:
         file = home / "prometheus.yml"
         file.write_text(config)
         super().__init__(
@@ -136,6 +136,7 @@ class Prometheus(Child):
                 f"--storage.tsdb.path={home / 'data'}",
                 "--web.listen-address=127.0.0.1:0",
                 "--log.level=info",
+                *flags,
             ],
             home / "prometheus.log",
             bare_environment(home),

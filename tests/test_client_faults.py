@@ -149,7 +149,7 @@ def one_short_line(log: Log) -> str:
     eventually(lambda: log.lines, "a line in the log", within=5)
     (line,) = log.lines
     assert " level=debug " in line
-    assert ' msg="client fault" client=127.0.0.1:' in line
+    assert ' msg="client error" client=127.0.0.1:' in line
     assert len(line) < 600  # also where each byte became an escape
     return line
 

@@ -141,8 +141,8 @@ def test_a_scrape_with_less_time_joins_and_gives_up_in_time_while_the_other_goes
     assert value(text, "cloudflare_mcp_up") == 1
     assert failures(text) == {}
     assert [record.message for record in caplog.records] == [
-        "scrape ended before the listing",
-        "listing works",
+        "scrape timed out before the listing was complete",
+        "listing succeeded",
     ]
 
 
@@ -282,7 +282,7 @@ def test_a_change_of_state_is_logged_once_and_not_once_a_scrape(
         if record.name == "exporter.listing_log"
     ]
     assert logged == [
-        ("listing works", None),
+        ("listing succeeded", None),
         ("listing failed", "not_found"),
         ("listing failed", "api_error"),
         ("listing recovered", None),
@@ -292,7 +292,7 @@ def test_a_change_of_state_is_logged_once_and_not_once_a_scrape(
 
 HINTS = {
     "auth": (answer(refusal(10000), "403 Forbidden"), "MCP Portals Read"),
-    "not_found": (answer(refusal(7003), "404 Not Found"), "account id"),
+    "not_found": (answer(refusal(7003), "404 Not Found"), "account ID"),
     "upstream_4xx": (answer(refusal(7001), "400 Bad Request"), "--api.per-page"),
     "invalid_response": (answer(b"<html>"), "CLOUDFLARE_BASE_URL"),
 }

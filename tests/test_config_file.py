@@ -59,7 +59,6 @@ def refusal(file: Path) -> str:
     with pytest.raises(SettingsError) as caught:
         load_file(file)
     text = str(caught.value)
-    assert "\n" not in text
     assert text.isascii()
     return text
 
@@ -69,9 +68,9 @@ def refusal(file: Path) -> str:
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_a_mistake_is_one_line_that_names_the_place_and_what_would_be_right(file: Path) -> None:
-    expected = file.read_text().split("\n", 1)[0].removeprefix("# ")
-    said = refusal(file).removeprefix(f"{file}:").strip()
-    assert said == expected.replace("FOLDER", str(file.parent))
+    expected = file.read_text().split("\n", 1)[0].removeprefix("# ").split(" | ")
+    said = [line.removeprefix(f"{file}:").strip() for line in refusal(file).split("\n")]
+    assert said == [line.replace("FOLDER", str(file.parent)) for line in expected]
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
@@ -82,16 +81,16 @@ def test_no_mistake_shows_a_part_of_a_secret(file: Path) -> None:
 
 def test_a_file_that_cannot_be_read_says_why(config: Path, tmp_path: Path) -> None:
     assert refusal(config) == f"{config}: cannot be read: no such file or directory"
-    assert refusal(tmp_path) == f"{tmp_path}: is a directory; name a file"
+    assert refusal(tmp_path) == f"{tmp_path}: is a directory, not a file"
     os.mkfifo(config)
-    assert refusal(config) == f"{config}: is not a regular file; name one that is"
+    assert refusal(config) == f"{config}: is not a regular file"
 
 
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"accounts:\n  - name: \xff\n", ":2: is not UTF-8; save it in that encoding"),
-        (b"accounts:\n  - name: \x01\n", ":2: has a control character; remove it"),
+        (b"accounts:\n  - name: \xff\n", ":2: is not UTF-8; save it as UTF-8"),
+        (b"accounts:\n  - name: \x01\n", ":2: contains a control character; remove it"),
         (b"#" * (1 << 20) + b"\n", ": is larger than 1048576 bytes; is it the right file?"),
         (b"[" * 50_000, ": is nested too deeply; see the documentation"),
     ],
@@ -118,69 +117,72 @@ BOMBS = {
 def test_aliases_that_multiply_are_refused_at_once(bomb: str, config: Path) -> None:
     config.write_text(f"b0: &b0 {{a: 1, b: 2}}\n{bomb}{MINIMAL}")
     start = time.monotonic()
-    assert "has aliases that multiply; write them out" in refusal(config)
+    assert "aliases expand to too many values; write them out" in refusal(config)
     assert time.monotonic() - start < 5
 
 
 UNUSUAL: dict[str, tuple[bytes, str]] = {
-    "no whole number": (b"per_page: !!int ''", "1: has a value that does not fit its tag"),
-    "no number": (b"timeout: !!float ''", "1: has a value that does not fit its tag"),
-    "no truth value": (b"\ncollectors: !!bool secret", "2: has a value that does not fit its tag"),
-    "no digits": (b"per_page: 0b_", "1: has a value that does not fit its tag"),
-    "endless digits": (b"per_page: " + b"9" * 5000, "1: has a value that does not fit its tag"),
+    "no whole number": (b"per_page: !!int ''", "1: the value does not match its YAML tag"),
+    "no number": (b"timeout: !!float ''", "1: the value does not match its YAML tag"),
+    "no truth value": (b"\ncollectors: !!bool secret", "2: the value does not match its YAML tag"),
+    "no digits": (b"per_page: 0b_", "1: the value does not match its YAML tag"),
+    "endless digits": (b"per_page: " + b"9" * 5000, "1: the value does not match its YAML tag"),
     "endless sexagesimal": (
         b"per_page: 1" + b":0" * 100_000,
-        "1: has a value that does not fit its tag",
+        "1: the value does not match its YAML tag",
     ),
-    "date": (b"timeout: !!timestamp secret", "1: has a tag that is not supported; remove it"),
-    "binary": (b"timeout: !!binary secret", "1: has a tag that is not supported; remove it"),
-    "set": (b"accounts: !!set {secret}", "1: has a tag that is not supported; remove it"),
-    "pairs": (b"accounts: !!pairs [secret]", "1: has a tag that is not supported; remove it"),
-    "merge": (b"timeout: !!merge secret", "1: has a tag that is not supported; remove it"),
+    "date": (b"timeout: !!timestamp secret", "1: unsupported YAML tag; remove it"),
+    "binary": (b"timeout: !!binary secret", "1: unsupported YAML tag; remove it"),
+    "set": (b"accounts: !!set {secret}", "1: unsupported YAML tag; remove it"),
+    "pairs": (b"accounts: !!pairs [secret]", "1: unsupported YAML tag; remove it"),
+    "merge": (b"timeout: !!merge secret", "1: unsupported YAML tag; remove it"),
     "tag by another name": (
         b"%TAG ! tag:yaml.org,2002:python/\n---\na: !name:os.system secret",
-        "3: has a tag that is not supported; remove it",
+        "3: unsupported YAML tag; remove it",
     ),
-    "quoted tag": (b"a: !it's-secret x", "1: has a tag that is not supported; remove it"),
+    "quoted tag": (b"a: !it's-secret x", "1: unsupported YAML tag; remove it"),
     "list of another kind": (
         b"accounts: !!seq {secret: 1}",
-        "1: is not YAML: expected a sequence node, but found mapping",
+        "1: invalid YAML: expected a sequence node, but found mapping",
     ),
     "merge of text": (
         b"<<: secret",
-        "1: is not YAML: expected a mapping or list of mappings for merging, but found scalar",
+        "1: invalid YAML: expected a mapping or list of mappings for merging, but found scalar",
     ),
     "merge of a mapping with text": (
         b"<<: [{}, secret]",
-        "1: is not YAML: expected a mapping for merging, but found scalar",
+        "1: invalid YAML: expected a mapping for merging, but found scalar",
     ),
-    "list as a key": (b"? [secret]\n: 1", "1: is not YAML: found unhashable key"),
-    "mapping as a key": (b"? {secret: 1}\n: 1", "1: is not YAML: found unhashable key"),
-    "itself": (b"accounts: &a [*a]", "1: holds an alias of itself; write it out"),
+    "list as a key": (b"? [secret]\n: 1", "1: invalid YAML: found unhashable key"),
+    "mapping as a key": (b"? {secret: 1}\n: 1", "1: invalid YAML: found unhashable key"),
+    "itself": (b"accounts: &a [*a]", "1: an alias refers to itself; write the value out"),
     "itself merged": (
         b"accounts:\n- &a\n  <<: *a",
-        "2: holds an alias of itself; write it out",
+        "2: an alias refers to itself; write the value out",
     ),
-    "itself as a value": (b"a: !!str &a {=: *a}", "1: holds an alias of itself; write it out"),
+    "itself as a value": (
+        b"a: !!str &a {=: *a}",
+        "1: an alias refers to itself; write the value out",
+    ),
     "half a character": (
         b'base_url: "secret\\ud800"',
-        "1: has an escape of half a character; remove it",
+        "1: contains an unpaired surrogate; remove it",
     ),
     "half a character in a key": (
         b'"secret\\ud800": 1',
-        "1: has an escape of half a character; remove it",
+        "1: contains an unpaired surrogate; remove it",
     ),
     "character beyond all": (
         b'\nbase_url: "secret\\UFFFFFFFF"',
-        "2: is not YAML: has an escape or a number that does not exist",
+        "2: invalid YAML: invalid escape or number",
     ),
     "character just beyond": (
         b'base_url: "secret\\U00110000"',
-        "1: is not YAML: has an escape or a number that does not exist",
+        "1: invalid YAML: invalid escape or number",
     ),
     "version beyond all": (
         b"%YAML " + b"9" * 5000 + b".1\n--- secret",
-        "1: is not YAML: has an escape or a number that does not exist",
+        "1: invalid YAML: invalid escape or number",
     ),
 }
 
@@ -401,17 +403,16 @@ def test_account_variables_beside_a_file_are_not_used_and_that_is_said(config: P
     assert settings.accounts[0].base_url == "https://api.example.com"
     assert settings.notices == (
         (
-            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID: not used, since a configuration file has "
-            "the accounts"
+            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID ignored: the accounts are read from the "
+            "configuration file"
         ),
     )
 
 
 def test_what_is_odd_but_usable_is_a_notice(config: Path) -> None:
-    config.write_text(f"accounts: [{{name: a, account_id: b, api_token: {TOKEN}, "
+    config.write_text(f"accounts: [{{name: a, account_id: {ID}, api_token: {TOKEN}, "
                       "base_url: 'http://api.example.com'}]")  # fmt: skip
     assert load_file(config).notices == (
-        "the id of account 'a' is not 32 hexadecimal digits; is it the account's id?",
         "base_url of account 'a' is not https: credentials are unencrypted",
     )
 
@@ -462,7 +463,7 @@ def test_any_yaml_gives_settings_or_one_line(
         outcome = repr(load_file(file))
     except SettingsError as error:
         outcome = str(error)
-    assert len(outcome.splitlines()) == 1
+    assert all(line.isascii() and line.isprintable() for line in outcome.splitlines())
     assert TOKEN not in outcome
 
 
@@ -502,7 +503,7 @@ def test_any_bytes_give_settings_or_one_line(
     except SettingsError as error:
         said = str(error)
         assert said.isascii()
-        assert said.isprintable()
+        assert said.replace("\n", "").isprintable()
         assert "internal error" not in said
         assert "ssword1" not in said
         assert not any(TOKEN[start : start + 8] in said for start in range(len(TOKEN) - 7))
@@ -523,7 +524,7 @@ def test_a_part_of_a_token_where_a_key_belongs_is_not_shown(tmp_path: Path) -> N
 def test_an_unknown_key_that_is_not_shown_is_still_corrected(tmp_path: Path) -> None:
     file = tmp_path / "accounts.yml"
     file.write_text("accounts:\n- accountId: x\n")
-    with pytest.raises(SettingsError, match="there is not; did you mean account_id"):
+    with pytest.raises(SettingsError, match="unknown key; did you mean account_id"):
         load_file(file)
 
 
@@ -661,9 +662,9 @@ def test_the_schema_takes_what_the_program_takes() -> None:
 
 
 OF_SHAPE = re.compile(
-    r"there is no such key|belongs to|is missing;|has no credentials|is not enough|"
-    r"is (empty|text|a list|a mapping|a number|a whole number|true or false|an empty list|"
-    r"not understood|out of range);"
+    r"unknown key|belongs under|is missing;|has no credentials|requires api_key|"
+    r"is (empty|a string|a list|a mapping|a number|an integer|a boolean|an empty list|"
+    r"not valid|out of range);|digits\)"
 )
 """What the types say; the rest is beyond a schema."""
 

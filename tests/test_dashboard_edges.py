@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mixin.dashboards import states
 from mixin.dashboards.expressions import expressions, filled
 from realparts import require
 
@@ -24,14 +25,15 @@ CHOICE = {
     "portal": ".*",
     "__range": "6m",
     "__rate_interval": "4m",
+    "__interval": "1m",
 }
 TARGET = 'job="mcp", instance="one:10180"'
 ACCOUNT = f'{TARGET}, account_id="a1"'
 BUILD = f'cloudflare_mcp_exporter_build_info{{{TARGET}, version="1.2.3"}}'
 INFO = f'cloudflare_mcp_account_info{{{ACCOUNT}, account_name="Production"}}'
 OF_THE_FLEET = (
-    *("Portals", "Servers", "Failing", "Retryable upstream failures", "Waiting for first login"),
-    *("Stale", "Unauthenticated servers in portals", "Portals that enforce code mode"),
+    *("Portals", "Servers", "Failing", "Waiting for first login", "Stale"),
+    *("Unauthenticated servers in portals", "Portals that enforce code mode"),
     *("Portals outside the gateway", "Servers outside the gateway"),
 )
 
@@ -59,18 +61,15 @@ Expected = dict[str, float | dict[str, float] | None]
 """The number of a panel, or its values by their labels; None where its text for nothing stands."""
 
 
-def known_by_two_names(of_the_elder: str, of_the_younger: str) -> tuple[Series, Expected]:
+def known_by_two_names(*names: str) -> tuple[Series, Expected]:
     series: Series = {}
-    for instance, started, name in (("a", 2000, of_the_younger), ("b", 1000, of_the_elder)):
-        target = f'job="mcp", instance="{instance}"'
-        account = f'{target}, account_id="a1"'
+    for instance, name in zip("ab", names, strict=True):
+        account = f'job="mcp", instance="{instance}", account_id="a1"'
         series |= {
-            f"process_start_time_seconds{{{target}}}": f"{started}x10",
             f"cloudflare_mcp_up{{{account}}}": "1x10",
             f'cloudflare_mcp_account_info{{{account}, account_name="{name}"}}': "1x10",
         }
-    named = f'{{account_id="a1", account_name="{of_the_elder}"}}'
-    return series, {"exporter: Account listed": {named: 1}}
+    return series, {"how many: exporter: Account listed": 1}
 
 
 SERVER = f'{ACCOUNT}, server_id="jira"'
@@ -82,7 +81,60 @@ GONE_SERVER: Series = {
     f'cloudflare_mcp_server_info{{{SERVER}, server_name="Jira"}}': "1x4 stale",
 }
 """Renamed and soon after that taken away."""
+LAST_SEEN = 1000 * 5 * 60
+GONE = '{account_id="a1", account_name="Production", server_id="jira", server_name="A new name"}'
 LOST = '{account_id="a1", account_name="Production", server_id="jira", server_name="Jira"}'
+
+PORTAL = f'{ACCOUNT}, portal_id="eng"'
+RENAMED = f'{ACCOUNT}, portal_id="ops"'
+GONE_PORTAL = (
+    '{account_id="a1", account_name="Production", portal_id="eng", portal_name="Engineering"}'
+)
+
+
+def _portal(portal: str, alert: str) -> str:
+    return (
+        f'{{account_id="a1", account_name="Production", portal_id="{portal}", '
+        f'portal_name="{portal.title()}", alert="{alert}"}}'
+    )
+
+
+def _portal_with(portal: str, tools: int, states_of_servers: str) -> Series:
+    """A portal whose servers each work (w), are in error (e) or wait for a login (l)."""
+    place = f'{ACCOUNT}, portal_id="{portal}"'
+    info = f'cloudflare_mcp_portal_info{{{place}, portal_name="{portal.title()}"}}'
+    failing = states_of_servers.count("e")
+    found: Series = {
+        info: "1x10",
+        f'cloudflare_mcp_portal_servers{{{place}, auth_type="oauth"}}': (
+            f"{len(states_of_servers)}x10"
+        ),
+        f"cloudflare_mcp_portal_servers_with_error{{{place}}}": f"{failing}x10",
+    }
+    for number, state in enumerate(states_of_servers):
+        server = f'server_id="{portal}{number}"'
+        of_server = f"{ACCOUNT}, {server}"
+        attached = f"{place}, {server}"
+        status = "waiting" if state == "l" else "ready"
+        found |= {
+            f"cloudflare_mcp_portal_server_info{{{attached}}}": "1x10",
+            f"cloudflare_mcp_portal_server_exposed_tools{{{attached}}}": f"{tools}x10",
+            f"cloudflare_mcp_server_error{{{of_server}}}": f"{int(state == 'e')}x10",
+            f'cloudflare_mcp_server_status{{{of_server}, status="{status}"}}': "1x10",
+        }
+    return found
+
+
+PORTALS_IN_TROUBLE: Series = {
+    **UP,
+    **_portal_with("well", 3, "wel"),
+    **_portal_with("mute", 0, "ww"),
+    **_portal_with("bare", 0, ""),
+    # Its servers' tools are still shown, but nobody can use one.
+    **_portal_with("dead", 3, "el"),
+    # Nothing fails: its servers were never used yet.
+    **_portal_with("new", 3, "ll"),
+}
 
 CASES: dict[str, tuple[Series, Expected]] = {
     "empty account": (
@@ -90,8 +142,10 @@ CASES: dict[str, tuple[Series, Expected]] = {
         {
             **{f"overview: {title}": 0 for title in OF_THE_FLEET},
             "overview: Accounts not listed": 0,
-            "overview: Worst staleness": None,
             "overview: Servers that need attention": None,
+            "overview: Portals that need attention": None,
+            "overview: Portals gone": None,
+            "overview: Servers gone": None,
             "overview: Tools gained and lost": None,
             "exporter: Exporters down": 0,
         },
@@ -118,11 +172,42 @@ CASES: dict[str, tuple[Series, Expected]] = {
         STRANGER,
         {"exporter: Exporters down": None, "overview: Accounts not listed": None},
     ),
-    "the elder exporter knows the first of two names": known_by_two_names("First", "Second"),
-    "the elder exporter knows the second of two names": known_by_two_names("Second", "First"),
+    "an account with two names": known_by_two_names("First", "Second"),
+    "an account with two names, the other way round": known_by_two_names("Second", "First"),
     "a server of two names that is gone": (
         GONE_SERVER,
-        {"overview: Tools gained and lost": {LOST: -5}},
+        {
+            "overview: Tools gained and lost": {LOST: -5},
+            "overview: Servers gone": {GONE: LAST_SEEN},
+        },
+    ),
+    "what was there in an account that cannot be listed any more": (
+        {
+            **GONE_SERVER,
+            f"cloudflare_mcp_up{{{ACCOUNT}}}": "1x6 0x4",
+            f'cloudflare_mcp_portal_info{{{PORTAL}, portal_name="Eng"}}': "1x6 stale",
+        },
+        {"overview: Portals gone": None, "overview: Servers gone": None},
+    ),
+    "a portal that is gone, and one that was renamed": (
+        {
+            **UP,
+            f"cloudflare_mcp_up{{{ACCOUNT}}}": "1x10",
+            f'cloudflare_mcp_portal_info{{{PORTAL}, portal_name="Engineering"}}': "1x6 stale",
+            f'cloudflare_mcp_portal_info{{{RENAMED}, portal_name="Old"}}': "1x6 stale",
+            f'cloudflare_mcp_portal_info{{{RENAMED}, portal_name="New"}}': "_x6 1 1 1 1",
+        },
+        {"overview: Portals gone": {GONE_PORTAL: 1000 * 6 * 60}},
+    ),
+    "portals without tools, without servers, and with nothing but trouble": (
+        PORTALS_IN_TROUBLE,
+        {
+            "overview: Portals that need attention": {
+                _portal("mute", "PortalExposesNoTools"): states.SHOWS_NO_TOOLS.code,
+                _portal("bare", "PortalLostServers"): states.HAS_NO_SERVERS.code,
+                _portal("dead", "PortalNoHealthyServer"): states.NO_SERVER_WORKS.code,
+            }
+        },
     ),
 }
 
@@ -132,10 +217,16 @@ def _samples(value: float | dict[str, float] | None) -> list[dict[str, Any]]:
     return [{"labels": labels, "value": each} for labels, each in by_labels.items()]
 
 
+def _expression(title: str) -> str:
+    counted = title.removeprefix("how many: ")
+    expression = filled(PANELS[counted], CHOICE)
+    return expression if counted == title else f"count({expression})"
+
+
 def _document(series: Series, expected: Expected) -> dict[str, Any]:
     checks = [
         {
-            "expr": filled(PANELS[title], CHOICE),
+            "expr": _expression(title),
             "eval_time": "8m",
             "exp_samples": _samples(value),
         }

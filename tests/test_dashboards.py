@@ -14,10 +14,11 @@ import yaml
 
 from exporter.errors import Reason
 from exporter.metrics import catalog as c
-from mixin import dashboards
+from mixin import alerts, dashboards
+from mixin.dashboards import states
 from mixin.dashboards.exporter_listing import REASON_COLORS
-from mixin.dashboards.expressions import Expression, expressions, filled, panels
-from mixin.thresholds import EXPORTER_UID, OVERVIEW_UID, SERVER_UID, load
+from mixin.dashboards.expressions import Expression, expressions, filled, open_panels, panels
+from mixin.thresholds import EXPORTER_UID, OVERVIEW_UID, SERVER_UID, ThresholdError, load
 from promqltree import Selector, groupings, selectors
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,7 @@ ANY = {
     "portal": ".*",
     "__range": "1h",
     "__rate_interval": "1m",
+    "__interval": "1m",
 }
 
 METRICS = {metric.name: metric for metric in c.ALL}
@@ -69,6 +71,14 @@ FOREIGN_MATCHERS = {
 SINGLE = {
     (SERVER_UID, "server"): "the page is about one server; several can be chosen, all cannot",
 }
+
+MADE = {"alert": "label_replace puts the name of the alert there"}
+"""Labels that no metric has and an expression makes, with how."""
+
+FIRST_SCREEN = 24
+"""Lines of Grafana's grid, each 38 pixels high, that a screen of 1080 shows below its bars."""
+TARGETS = 17
+LONGEST = 2800
 
 TYPES = {"row", "stat", "state-timeline", "table", "timeseries"}
 """All are part of Grafana 11 to 13, none needs Angular."""
@@ -119,6 +129,56 @@ def test_every_dashboard_links_to_the_runbooks_where_they_are() -> None:
         assert f"{base}/" in {link["url"] for link in links}
 
 
+def test_why_something_needs_attention_is_a_link_to_its_runbook() -> None:
+    texts = dashboards.render(load(overrides={"runbook_base_url": "https://wiki.example.com/mcp/"}))
+    links = {
+        panel["title"]: link["url"].replace('${__data.fields["alert"]}', "NAME")
+        for text in texts.values()
+        for panel in panels(json.loads(text))
+        for each in overrides(panel)
+        for link in (each["value"] if each["id"] == "links" else [])
+        if link["title"] == "What to do"
+    }
+    assert links == {
+        "Servers that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME",
+        "Portals that need attention": "https://wiki.example.com/mcp/CloudflareMCPNAME",
+        "Portals gone": "https://wiki.example.com/mcp/CloudflareMCPPortalDisappeared",
+    }
+
+
+def test_every_state_that_needs_attention_has_an_alert_with_a_runbook() -> None:
+    runbooks = {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")}
+    unwell = (*states.HEALTH[1:], *states.PORTAL_TROUBLE)
+    assert {f"CloudflareMCP{state.alert}" for state in unwell} <= runbooks
+
+
+def test_a_prefix_changes_every_uid_and_every_link_between_dashboards_and_nothing_else() -> None:
+    prefix = "prod-"
+    thresholds = load(overrides={"dashboard_uid_prefix": prefix})
+    texts = {**dashboards.render(thresholds), **alerts.render(thresholds)}
+    for uid in (OVERVIEW_UID, SERVER_UID, EXPORTER_UID):
+        dashboard = json.loads(texts[f"{uid}.json"])
+        assert dashboard["uid"] == prefix + uid
+        # The list of links to the other dashboards goes by their tag.
+        assert dashboard["tags"] == dashboard["links"][0]["tags"] == [prefix + "cloudflare-mcp"]
+    text = "".join(texts.values())
+    addresses = re.findall(r"/d/([\w-]+)", text)
+    assert {found.removeprefix(prefix) for found in addresses} == {
+        OVERVIEW_UID,
+        SERVER_UID,
+        EXPORTER_UID,
+    }
+    assert all(found.startswith(prefix) for found in addresses)
+    plain = {**dashboards.render(load()), **alerts.render(load())}
+    assert {name: text.replace(prefix, "") for name, text in texts.items()} == plain
+
+
+@pytest.mark.parametrize("prefix", ["two words", "x" * 18, "a/b"])
+def test_a_prefix_that_makes_no_uid_is_refused(prefix: str) -> None:
+    with pytest.raises(ThresholdError, match="dashboard_uid_prefix"):
+        load(overrides={"dashboard_uid_prefix": prefix})
+
+
 @pytest.mark.parametrize(
     ("name", "other"),
     [("sync_stale_seconds", "12345"), ("quota_remaining", "77"), ("flapping_changes", "55")],
@@ -158,7 +218,7 @@ def test_it_can_be_provisioned_into_any_grafana(dashboard: dict[str, Any]) -> No
     assert dashboard["tags"] == ["cloudflare-mcp"]
     assert not dashboard.keys() & {"__inputs", "__requires", "__elements"}
     assert "${DS_" not in json.dumps(dashboard)
-    assert {panel["type"] for panel in dashboard["panels"]} <= TYPES
+    assert {panel["type"] for panel in [*dashboard["panels"], *panels(dashboard)]} <= TYPES
 
 
 @by_dashboard()
@@ -168,7 +228,8 @@ def test_it_links_to_the_others_and_to_the_documentation(dashboard: dict[str, An
     assert others["tags"] == ["cloudflare-mcp"]
     assert others["includeVars"]
     assert others["keepTime"]
-    assert [urlsplit(page["url"]).scheme for page in pages] == ["https", "http"]
+    assert pages[0]["url"].startswith("https://developers.cloudflare.com/")
+    assert {urlsplit(page["url"]).scheme for page in pages} <= {"http", "https"}
 
 
 @by_dashboard()
@@ -180,11 +241,40 @@ def test_its_alerts_are_marked_in_the_graphs(dashboard: dict[str, Any]) -> None:
 
 
 @by_dashboard()
+def test_its_first_screen_is_open_and_whatever_is_below_asks_nothing(
+    dashboard: dict[str, Any],
+) -> None:
+    rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
+    collapsed = [row["collapsed"] for row in rows]
+    assert collapsed == sorted(collapsed)
+    assert True in collapsed
+    assert all(bool(row["panels"]) == row["collapsed"] for row in rows)
+    # While a row is collapsed, the next one is right below it.
+    tops = [row["gridPos"]["y"] for row in rows if row["collapsed"]]
+    assert tops == list(range(tops[0], tops[0] + len(tops)))
+    seen = list(open_panels(dashboard))
+    assert max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in seen) <= FIRST_SCREEN
+    assert sum(len(panel["targets"]) for panel in seen) <= TARGETS
+
+
+@by_dashboard()
 def test_its_panels_lie_side_by_side_and_have_ids_and_titles_of_their_own(
     dashboard: dict[str, Any],
 ) -> None:
+    _lie_side_by_side(dashboard["panels"])
+    for row in dashboard["panels"]:
+        if row["type"] == "row":
+            _lie_side_by_side(row["panels"])
+    titles = [panel["title"] for panel in panels(dashboard)]
+    rows = [panel for panel in dashboard["panels"] if panel["type"] == "row"]
+    ids = [panel["id"] for panel in [*rows, *panels(dashboard)]]
+    assert len(set(titles)) == len(titles)
+    assert len(set(ids)) == len(ids)
+
+
+def _lie_side_by_side(those: list[dict[str, Any]]) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in dashboard["panels"]:
+    for panel in those:
         at = panel["gridPos"]
         cells = {
             (x, y)
@@ -194,10 +284,6 @@ def test_its_panels_lie_side_by_side_and_have_ids_and_titles_of_their_own(
         assert at["x"] + at["w"] <= 24
         assert not cells & taken, panel["title"]
         taken |= cells
-    titles = [panel["title"] for panel in panels(dashboard)]
-    ids = [panel["id"] for panel in dashboard["panels"]]
-    assert len(set(titles)) == len(titles)
-    assert len(set(ids)) == len(ids)
 
 
 # --- variables ---------------------------------------------------------------------------------
@@ -314,13 +400,15 @@ def test_links_of_tables_lead_to_dashboards_with_fields_that_the_table_has() -> 
     found = list(data_links())
     assert len(found) >= 5
     for panel, url in found:
+        columns = panel["transformations"][-1]["options"]["renameByName"].values()
+        assert set(re.findall(r'__data\.fields\["([^"]+)"\]', url)) <= set(columns)
+        if url.startswith(load().runbook_base_url):
+            continue
         address = re.fullmatch(r"/d/([a-z-]+)\?(.*)", url)
         assert address, url
         assert "${datasource:queryparam}&" in url
         assert "${__url_time_range}" in url
         assert set(re.findall(r"&var-(\w+)=", url)) <= variables_of(address[1])
-        columns = panel["transformations"][-1]["options"]["renameByName"].values()
-        assert set(re.findall(r'__data\.fields\["([^"]+)"\]', url)) <= set(columns)
 
 
 def test_links_of_alerts_lead_to_dashboards_with_the_variables_that_they_set() -> None:
@@ -350,6 +438,11 @@ def test_the_expression_parses_and_names_metrics_that_there_are(expression: Expr
 
 
 @by_expression()
+def test_a_person_can_read_the_expression(expression: Expression) -> None:
+    assert len(expression.text) <= LONGEST
+
+
+@by_expression()
 def test_the_expression_selects_job_and_instance(expression: Expression) -> None:
     if any(expression.where.endswith(excepted) for excepted in WITHOUT_TARGET):
         return
@@ -368,7 +461,7 @@ def test_the_expression_uses_labels_that_the_metrics_have(expression: Expression
     for labels, metrics in groupings(text):
         known = {label for name in metrics & SERIES.keys() for label in SERIES[name].labels}
         if metrics <= SERIES.keys():
-            assert labels <= {*known, "job", "instance", "le"}, (labels, metrics)
+            assert labels <= {*known, *MADE, "job", "instance", "le"}, (labels, metrics)
 
 
 @by_expression()

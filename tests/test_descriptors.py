@@ -109,8 +109,8 @@ def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: S
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "cloudflare-mcp-exporter: error: the limit of open files is 63, and 64 are needed; "
-        "raise it (LimitNOFILE= in systemd, ulimit -n)\n"
+        "cloudflare-mcp-exporter: error: the limit of open files is 63, but at least 64 are "
+        "required; raise it (LimitNOFILE= in systemd, ulimit -n)\n"
     )
 
 
@@ -217,5 +217,9 @@ def test_slow_readers_on_every_place_make_room_for_scrapes_and_health(
             status, _, body = served.ask()
             assert (status, body) == (200, b"up 1\n")
             assert time.monotonic() - began < 3
-    lines = [one for one in caplog.records if one.getMessage() == "connection closed to make room"]
-    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow reader"}
+    lines = [
+        one
+        for one in caplog.records
+        if one.getMessage() == "closed a client connection to free capacity"
+    ]
+    assert {vars(line)["fields"]["was"] for line in lines} >= {"slow client"}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,6 @@ def test_a_server_that_dies_and_one_that_is_hidden_are_notified_while_all_is_rea
 
         clock.now = START + 200
         for name in (dead, hidden):
-            eventually(lambda one=name: webhook.notified(one, "resolved"), name, within=90)
+            eventually(partial(webhook.notified, name, "resolved"), name, within=90)
     fired = {(a["labels"]["alertname"], a["labels"]["server_id"]) for a in webhook.alerts}
     assert fired == {(dead, "docs"), (hidden, "wiki")}, "one alert for one broken server"

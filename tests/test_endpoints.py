@@ -99,8 +99,8 @@ def test_a_probe_without_one_known_name_lists_nothing_and_repeats_nothing(
     assert got == status
     assert headers["content-type"] == "text/plain; charset=utf-8"
     assert body in {
-        b"say once which account: /probe?account=NAME; /sd lists the names\n",
-        b"there is no account of this name; /sd lists the names\n",
+        b"use /probe?account=NAME with one account name; see /sd for the names\n",
+        b"unknown account; see /sd for the names\n",
     }
     assert source.begun == []
 
@@ -236,8 +236,8 @@ def test_the_configuration_is_shown() -> None:
 @pytest.mark.parametrize(
     ("lifecycle", "method", "status", "text"),
     [
-        (True, "POST", 200, "the configuration is loaded"),
-        (False, "POST", 403, "reloading is not enabled: start with --web.enable-lifecycle"),
+        (True, "POST", 200, "configuration reloaded"),
+        (False, "POST", 403, "reloads are disabled; enable them with --web.enable-lifecycle"),
         (True, "GET", 405, "method not allowed"),
         (True, "PUT", 405, "method not allowed"),
         (False, "GET", 405, "method not allowed"),
@@ -290,7 +290,7 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
     good = two_accounts.read_text()
     two_accounts.write_text(good.replace("the second", "renamed"))
-    assert reload() == (200, "the configuration is loaded\n")
+    assert reload() == (200, "configuration reloaded\n")
     names = [one["labels"]["account"] for one in get(f"{exporter.url}/sd").json()]
     assert names == ["first", "renamed"]
     two_accounts.write_text("accounts: []\n")
@@ -304,7 +304,9 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 
 # --- prefixes ----------------------------------------------------------------------------------
 
-LINKED = ("/metrics", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready")
+LINKED = (
+    *("/metrics", "/api/v1/status", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready"),
+)
 PATHS = (*LINKED, "/probe?account=a", "/")
 
 
@@ -372,7 +374,7 @@ def test_scrapes_beyond_the_bound_are_refused_at_once_and_health_never_is() -> N
             status, headers, body = served.ask(path)
             assert time.monotonic() - began < 5
             assert (status, headers["content-type"]) == (503, "text/plain; charset=utf-8")
-            assert body == b"3 expositions are being made already, try again later\n"
+            assert body == b"already rendering 3 metrics responses, retry later\n"
         for path in ("/-/healthy", "/-/ready", "/", "/sd"):
             assert served.ask(path)[0] == 200, path
         source.go_on.set()
@@ -448,7 +450,8 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
     }
-    assert {path for path, _ in rows} == {"/", "/metrics", f"{routes.RUNBOOKS}/", *paths}
+    paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
+    assert {path for path, _ in rows} == {"/", "/metrics", *paths}
     probes = dict.fromkeys(probing, unasked)
     with site(source, control=Configuration(), probes=probes) as served:
         for path, methods in rows:

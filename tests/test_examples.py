@@ -66,9 +66,10 @@ def test_the_startup_errors_that_troubleshooting_quotes_are_printed(tmp_path: Pa
             + startup_error(tmp_path, **{**account, "CLOUDFLARE_API_TOKEN": "${TOKEN}"})
             + startup_error(tmp_path, f"--config.file={config}")
             + startup_error(tmp_path, address, **account)
+            + startup_error(tmp_path, **{**account, "CLOUDFLARE_ACCOUNT_ID": "xyz"})
         )
     page = (ROOT / "docs" / "operating" / "troubleshooting.md").read_text(encoding="utf-8")
     section = page.partition("| The error says | Fix |")[2].partition("\n## ")[0]
     quoted = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
     assert [quote for quote in quoted if quote not in errors] == []
-    assert len(quoted) == 4
+    assert len(quoted) == 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from faultmatrix import FAULTS, LIMIT, MEMORY, PAGE, TIMEOUT, WHEN, written
+from faultmatrix import FAULTS, LIMIT, MEMORY, PAGE, TIMEOUT, WHEN, answering, written
 from processes import RunningExporter, get
+from rawserver import answer, listing, sends
 from watching import failures, samples, value
 
 
@@ -51,10 +53,19 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
             lines += [f"  - name: fault-{number}", f"    account_id: '{number:032x}'"]
             lines += [f"    {key}: {text}" for key, text in keys.items()]
         config = home / "config.yml"
-        config.write_text("\n".join([*lines, ""]))
+        # What a reload adds is listed when it is scraped, not by itself as at the start.
+        fine = dict(answering(sends(answer(listing([]))))(cleanup))
+        config.write_text(
+            f"accounts: [{{account_id: {'f' * 32}, api_token: token-of-a-test, "
+            f"base_url: '{fine['base_url']}'}}]\n"
+        )
         exporter = RunningExporter(home, f"--config.file={config}", env={})
         cleanup.callback(exporter.kill)
         exporter.await_ready()
+        exporter.logged("listing succeeded")
+        config.write_text("\n".join([*lines, ""]))
+        exporter.process.send_signal(signal.SIGHUP)
+        exporter.logged("configuration reloaded")
         token.unlink()
         yield Faulty(exporter)
         assert exporter.stop() == 0

@@ -191,35 +191,3 @@ def test_interim_answers_are_passed_over(interim: bytes) -> None:
         text = scrape(accounts_for(api.base_url))
     assert value(text, "cloudflare_mcp_portals") == 1
     assert value(text, "cloudflare_mcp_api_requests_total", code="200") == 1
-
-
-# --- hints -------------------------------------------------------------------------------------
-
-
-def test_a_refused_connection_a_407_and_an_unknown_name_have_hints_of_their_own(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.INFO)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    flags = "--scrape.timeout=1"
-    scrape(accounts_for(f"http://127.0.0.1:{port}/client/v4", flags))
-
-    def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(socket, "getaddrinfo", unknown)
-        scrape(accounts_for("http://api.example.com/client/v4", flags))
-    with RawServer(
-        lambda peer, _: peer.sendall(answer(b"", "407 Proxy Authentication Required"))
-    ) as proxy:
-        environ = {"HTTPS_PROXY": proxy.base_url.removesuffix("/client/v4")}
-        scrape(accounts_for("https://api.example.com/client/v4", flags, environ=environ))
-    hints = [vars(one)["fields"]["hint"] for one in caplog.records]
-    errors = [vars(one)["fields"]["error"] for one in caplog.records]
-    assert "nothing listens" in hints[0]
-    assert "DNS" in hints[1]
-    assert "user and the password" in hints[2]
-    assert "407" in errors[2]
-    assert len(set(hints)) == 3

@@ -22,20 +22,25 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.descriptors": {"errors", "logs"},
     "exporter.errors": set(),
     "exporter.logs": {"redaction"},
+    "exporter.history": {"model"},
     "exporter.malloc": set(),
     "exporter.model": set(),
     "exporter.redaction": set(),
     "exporter.simulator": set(),
     "exporter.threads": set(),
-    "exporter.scrape_result": {"errors", "model"},
+    "exporter.scrape_result": {"errors", "history", "model"},
     "exporter.settings": {"errors"},
     "exporter.cloudflare": {"deadline", "errors", "logs", "model", "threads"},
     "exporter.probes": {"cloudflare", "deadline", "errors", "model", "threads"},
     "exporter.listing_log": {"errors", "logs", "model", "scrape_result"},
     "exporter.metrics": {"errors", "model", "scrape_result"},
-    "exporter.web": {"errors", "logs", "metrics", "model", "scrape_result", "settings", "threads"},
+    "exporter.web": {
+        *("errors", "history", "logs", "metrics", "model", "scrape_result", "settings"),
+        "threads",
+    },
     "exporter.collector": {
-        *("deadline", "errors", "listing_log", "logs", "metrics", "model", "scrape_result"),
+        *("deadline", "errors", "history", "listing_log", "logs", "metrics", "model"),
+        *("scrape_result", "threads"),
     },
     "exporter.accounts": {
         *("cloudflare", "collector", "deadline", "logs", "metrics", "model"),
@@ -48,10 +53,11 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.commands": {
         *("account_probes", "accounts", "errors", "metrics", "model", "probes", "scrape_result"),
     },
+    "exporter.auto_reload": {"settings", "threads"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("account_probes", "accounts", "commands", "descriptors", "errors", "logs", "malloc"),
-        *("probes", "redaction", "reload", "settings", "simulator", "web"),
+        *("account_probes", "accounts", "auto_reload", "commands", "descriptors", "errors"),
+        *("logs", "malloc", "probes", "redaction", "reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }

@@ -243,7 +243,7 @@ def test_a_line_that_repeats_is_written_so_often_a_minute_and_the_rest_is_counte
     later.created += 61
     logger.handle(later)
     assert lines.all[-1]["msg"] == "again: 0"
-    assert lines.all[-1]["left_out"] == "500"
+    assert lines.all[-1]["suppressed"] == "500"
 
 
 @pytest.mark.parametrize("name", ["charset_normalizer", "uvicorn.error", "asyncio", "requests"])

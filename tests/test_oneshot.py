@@ -86,7 +86,7 @@ def test_a_textfile_leaves_out_what_the_node_exporter_has_itself(
     ("name", "complaint"),
     [
         ("mcp.txt", "must end in .prom"),
-        ("nowhere/mcp.prom", "is not a directory; make it first"),
+        ("nowhere/mcp.prom", "does not exist; create it"),
     ],
 )
 def test_a_textfile_that_would_not_be_read_is_refused_before_the_api_is_asked(
@@ -103,29 +103,31 @@ def test_check_says_what_works(simulator: Simulator) -> None:
     ended = run("--check", env=simulator.environment())
     assert ended.returncode == 0
     assert ended.stdout.startswith(f"OK      {simulator.account_id}\n")
-    assert "6 portals and 25 servers" in ended.stdout
+    assert "  found   6 portals and 25 servers (3 in error) in " in ended.stdout
+    assert ended.stderr == ""
 
 
 CAUSES = {
     "10000": (refusal(10000), "403 Forbidden", "MCP Portals Read"),
     "1000": (refusal(1000), "401 Unauthorized", "copy it again"),
     "6003": (refusal(6003), "400 Bad Request", "cannot parse the credentials"),
-    "9103": (refusal(9103), "400 Bad Request", "e-mail address and key"),
-    "9106": (refusal(9106), "400 Bad Request", "take headers away"),
+    "9103": (refusal(9103), "400 Bad Request", "email address and key"),
+    "9106": (refusal(9106), "400 Bad Request", "removes headers"),
     "9109": (refusal(9109), "403 Forbidden", "account resources"),
-    "7003": (refusal(7003), "404 Not Found", "check the account id"),
+    "7003": (refusal(7003), "404 Not Found", "check the account ID"),
 }
 
 
-@pytest.mark.parametrize(("body", "status", "mend"), CAUSES.values(), ids=CAUSES.keys())
-def test_check_says_for_what_does_not_work_the_cause_and_the_mend(
-    body: bytes, status: str, mend: str
+@pytest.mark.parametrize(("body", "status", "fix"), CAUSES.values(), ids=CAUSES.keys())
+def test_check_says_for_what_does_not_work_the_cause_and_the_fix(
+    body: bytes, status: str, fix: str
 ) -> None:
     with RawServer(sends(answer(body, status))) as api:
         ended = run("--check", env=environment(api.base_url))
     assert ended.returncode == 1
-    assert ended.stdout.startswith(f"FAILED  {ACCOUNT_ID}\n  what  the API answered HTTP ")
-    assert mend in ended.stdout
+    assert ended.stdout.startswith(f"FAILED  {ACCOUNT_ID}\n  error   the API answered HTTP ")
+    assert fix in ended.stdout
+    assert ended.stderr == "", "each result once on a terminal"
 
 
 def test_check_for_programs_is_json() -> None:
@@ -137,5 +139,5 @@ def test_check_for_programs_is_json() -> None:
     assert report["ok"] is False
     [account] = report["accounts"]
     assert account["reason"] == "upstream_4xx"
-    assert account["error"] == "the API answered HTTP 400: 9999: the token *** is odd"
+    assert account["error"] == "the API answered HTTP 400: the token *** is odd (code 9999)"
     assert TOKEN not in ended.stdout + ended.stderr

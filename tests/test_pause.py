@@ -180,7 +180,7 @@ def rest(pause: Backoff, credentials: str = "token") -> tuple[Reason, str] | Non
     try:
         pause.check(credentials)
     except ListingError as problem:
-        return problem.reason, str(problem)
+        return problem.reason, str(problem).partition("; last response: ")[0]
     return None
 
 
@@ -193,6 +193,15 @@ def test_the_message_says_when_the_next_request_is_due_and_never_in_no_time() ->
     assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 1 s")
     clock.now += 0.1
     assert rest(pause) is None
+
+
+def test_the_message_while_backing_off_keeps_the_cause_and_its_hint() -> None:
+    pause = Backoff(clock=Clock())
+    pause.note(ListingError(Reason.AUTH, "no such token", hint="copy it again"), "token")
+    with pytest.raises(ListingError) as caught:
+        pause.check("token")
+    assert str(caught.value) == ("backing off, next request in 30 s; last response: no such token")
+    assert caught.value.hint == "copy it again"
 
 
 @pytest.mark.parametrize("problem", [limited(), REFUSED], ids=["limited", "refused"])

@@ -35,7 +35,7 @@ class Probed(World):
         identity: str,
         name: str,
         value: When[float | None],
-        **labels: str,
+        **labels: Any,
     ) -> None:
         """A series of the probes of a server or a portal; it outlives a failed listing."""
         metric = f"cloudflare_mcp_{kind}_probe_{name}"

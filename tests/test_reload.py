@@ -227,7 +227,7 @@ def test_a_bad_file_changes_nothing_but_the_metric_and_the_log(
     assert accounts_in(text) == {IDS[0]}
     assert (value(before, SUCCESSFUL), value(text, SUCCESSFUL)) == (1, 0)
     assert value(text, LOADED) == value(before, LOADED)
-    said = [record for record in caplog.records if "not reloaded" in record.msg]
+    said = [record for record in caplog.records if "reload failed" in record.msg]
     assert [record.__dict__["fields"]["error"] for record in said] == [problem]
 
     text = subject.change(account(0))
@@ -344,9 +344,37 @@ def test_the_command_reloads_on_sighup(
     assert accounts_in(metrics(exporter)) == {IDS[1]}
     file.write_text("accounts: []\n")
     hang_up(exporter)
-    exporter.logged(r'level=error msg="configuration not reloaded, .*accounts: is an empty list')
+    exporter.logged(r'level=error msg="configuration reload failed, .*accounts: is an empty list')
     assert value(metrics(exporter), SUCCESSFUL) == 0
     assert accounts_in(metrics(exporter)) == {IDS[1]}
+
+
+def test_the_command_reloads_by_itself_when_a_mounted_file_changes(
+    tmp_path: Path, api: RawServer, run_exporter: RunExporter
+) -> None:
+    # As the kubelet mounts a secret: the file is a link into a linked folder, which is swapped.
+    def mount(number: int, more: str = "") -> None:
+        folder = tmp_path / f"..{number}{more or 'valid'}"
+        folder.mkdir()
+        Subject(folder / "config.yml", api.base_url, account(number))
+        if more:
+            (folder / "config.yml").write_text(more)
+        (tmp_path / "new").symlink_to(folder.name)
+        (tmp_path / "new").rename(tmp_path / "..data")
+
+    mount(0)
+    file = tmp_path / "config.yml"
+    file.symlink_to("..data/config.yml")
+    exporter = run_exporter(f"--config.file={file}", "--config.auto-reload-interval=0.1")
+    assert accounts_in(metrics(exporter)) == {IDS[0]}
+    mount(1)
+    eventually(lambda: accounts_in(metrics(exporter)) == {IDS[1]}, "the new account")
+    mount(2, "accounts")
+    exporter.logged(r'level=error msg="configuration reload failed')
+    assert accounts_in(metrics(exporter)) == {IDS[1]}
+    mount(3)
+    eventually(lambda: accounts_in(metrics(exporter)) == {IDS[3]}, "the last account")
+    assert exporter.log.count("not reloaded") == 1
 
 
 def test_a_flood_of_hang_ups_is_survived(

@@ -150,17 +150,17 @@ def test_the_demo_goes_through_no_proxy_and_asks_for_no_authorities() -> None:
 
 SECRET = "Hunter2Word"
 RESERVED = (
-    r"has one of / ? # @ [ ] \ in its user or password; write it as %2F, %3F, %23, %40, %5B, %5D, "
-    "%5C"
+    r"contains one of / ? # @ [ ] \ in the user or the password; write it as %2F, %3F, %23, %40, "
+    "%5B, %5D, %5C"
 )
 NOT_SENT = (
-    "has a character in its user or password that cannot be sent, such as the euro sign; use a "
-    "password of Latin-1 characters"
+    "contains a character in the user or the password that cannot be sent in HTTP; use Latin-1 "
+    "characters only"
 )
 NO_PROXY_URL = "is not the URL of an HTTP proxy; use http://HOST:PORT"
 OUTSIDE = (
-    "has a user or password with a space, or a character outside ASCII; percent-encode it, as %20 "
-    "for a space"
+    "contains a space or a non-ASCII character in the user or the password; percent-encode it "
+    "(%20 for a space)"
 )
 UNUSABLE = {
     **{
@@ -176,7 +176,7 @@ UNUSABLE = {
     "space": (f"http://user:{SECRET} @x:1", OUTSIDE),
     "colon in the user": (
         f"http://a%3A{SECRET}:x@x:1",
-        "has a user with a colon, which cannot be sent; use another user",
+        "contains a colon in the user, which HTTP cannot send; use another user",
     ),
     "bracket in the host": (f"http://user:{SECRET}@x[y:1", NO_PROXY_URL),
     "percent sign in the host": (f"http://user:{SECRET}@x%y:1", NO_PROXY_URL),
@@ -190,7 +190,7 @@ UNUSABLE = {
     **{
         scheme: (
             f"{scheme}://user:{SECRET}@x:1",
-            "is a SOCKS proxy, which is not supported; use that of an HTTP proxy",
+            "is a SOCKS proxy, which is not supported; use an HTTP proxy",
         )
         for scheme in ("socks4", "socks5", "socks5h", "SOCKS5")
     },
@@ -288,7 +288,7 @@ def test_a_reload_of_what_no_library_can_read_changes_nothing_and_the_next_one_w
         assert answer.status_code == 500
         assert f"{config}:1: " in answer.text
         exporter.process.send_signal(signal.SIGHUP)
-        eventually(lambda: exporter.log.count("not reloaded") % 2 == 0, "reload by SIGHUP")
+        eventually(lambda: exporter.log.count("reload failed") % 2 == 0, "reload by SIGHUP")
         assert exposes(f"{SUCCESSFUL} 0.0")
         assert exposes(f'cloudflare_mcp_up{{account_id="{simulator.account_id}"}} 1.0')
         config.write_text(good)
@@ -391,11 +391,11 @@ def test_authorities_that_cannot_be_used_are_one_line(name: str, tmp_path: Path)
 
     file = tmp_path / "ca.pem"
     assert said(file) == "the file cannot be read: no such file or directory"
-    assert said(tmp_path) == "the file is a directory; name a file"
+    assert said(tmp_path) == "the file is a directory, not a file"
     for text in ("", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         file.write_text(text)
-        assert said(file) == "holds no certificate in PEM; name a file that does"
-    assert said(Path("/dev/zero")) == "the file is not a regular file; name one that is"
+        assert said(file) == "contains no PEM certificate"
+    assert said(Path("/dev/zero")) == "the file is not a regular file"
 
 
 def test_authorities_of_the_environment_matter_where_tls_is_spoken_alone(bundle: Path) -> None:

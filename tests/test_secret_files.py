@@ -167,20 +167,20 @@ def writes(data: bytes) -> Callable[[Path], None]:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "gone": (remove, "cannot be read: no such file or directory"),
-    "a directory": (to_directory, "is a directory; name a file"),
-    "empty": (writes(b"\n"), "is empty; write the token into it"),
-    "not UTF-8": (writes(b"\xff\xfe"), "is not text in UTF-8; write the token into it again"),
+    "a directory": (to_directory, "is a directory, not a file"),
+    "empty": (writes(b"\n"), "is empty; write the token to it"),
+    "not UTF-8": (writes(b"\xff\xfe"), "is not UTF-8; write the token to it again"),
     "too large": (
         writes(b"x" * 100_000),
         "is larger than 65536 bytes; is it the right file?",
     ),
     "two lines": (
         writes(f"{SECOND}\n{SECOND}\n".encode()),
-        "has a line end inside; set the token alone, on one line",
+        "contains a line break; set only the token, on one line",
     ),
     "with Bearer": (
         writes(f"Bearer {SECOND}".encode()),
-        "begins with 'Bearer '; set the token alone, that word is added for you",
+        "begins with 'Bearer '; set only the token",
     ),
 }
 
@@ -220,7 +220,7 @@ def test_a_file_that_breaks_fails_its_account_alone_and_is_named_in_the_log(
     if file.is_dir():
         file.rmdir()
     file.write_text(FIRST)
-    assert up(service) == 1, "what was mended works at once"
+    assert up(service) == 1, "what was fixed works at once"
 
 
 @pytest.mark.parametrize(("damage", "complaint"), BROKEN.values(), ids=BROKEN.keys())

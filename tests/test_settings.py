@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.errors import SettingsError
 from exporter.settings import (
     ENVIRONMENT,
@@ -25,6 +25,7 @@ from exporter.settings import (
     Settings,
     load,
 )
+from exporter.settings.flags import GROUPS
 
 TOKEN = "cZ8kP2mQ7vX4rT9wL1nB6yH3dF5sJ0gA-uE_iOp"
 KEY = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765"
@@ -42,7 +43,6 @@ def refusal(argv: list[str], environ: dict[str, str]) -> str:
     with pytest.raises(SettingsError) as caught:
         load(argv, environ)
     text = str(caught.value)
-    assert "\n" not in text
     assert text.isascii()
     return text
 
@@ -80,6 +80,7 @@ def test_token_and_account_id_are_enough() -> None:
         defaults=Listing(),
         config_file="",
         config_check=False,
+        auto_reload_interval=0.0,
         listen_addresses=(ListenAddress("", 10180),),
         telemetry_path="/metrics",
         web_config_file="",
@@ -88,6 +89,7 @@ def test_token_and_account_id_are_enough() -> None:
         external_url="",
         max_requests=40,
         systemd_socket=False,
+        stale_after=21_600.0,
         scrape_timeout_offset=0.5,
         once=False,
         textfile="",
@@ -103,6 +105,7 @@ def test_token_and_account_id_are_enough() -> None:
 
 VALUES = [
     ("--config.check", None, True),
+    ("--config.auto-reload-interval", "30s", 30.0),
     ("--web.listen-address", "[::1]:0", (ListenAddress("::1", 0),)),
     ("--web.systemd-socket", None, True),
     ("--web.telemetry-path", "/mcp/metrics", "/mcp/metrics"),
@@ -111,6 +114,7 @@ VALUES = [
     ("--web.config.file", "/etc/exporter/web.yml", "/etc/exporter/web.yml"),
     ("--web.enable-lifecycle", None, True),
     ("--web.max-requests", "0", 0),
+    ("--status.stale-after", "8h", 28_800.0),
     ("--scrape.timeout", "30", 30.0),
     ("--scrape.timeout-offset", "0", 0.0),
     ("--api.per-page", "100", 100),
@@ -231,6 +235,20 @@ def test_a_switch_takes_the_usual_words_from_the_environment(text: str, value: b
     assert account_of(settings).collect_servers is value
 
 
+@pytest.mark.parametrize("text", ["warn", "WARN", "Warning", "warning"])
+def test_the_log_level_is_taken_in_any_case_and_as_warning(text: str) -> None:
+    assert load([f"--log.level={text}"], ENVIRON).log_level == "warn"
+    assert load([], {**ENVIRON, f"{PREFIX}LOG_LEVEL": text}).log_level == "warn"
+
+
+def test_a_switch_is_turned_off_by_its_name_with_no() -> None:
+    environ = {**ENVIRON, f"{PREFIX}COLLECTOR_SERVERS": "true"}
+    assert account_of(load([], environ)).collect_servers
+    assert not account_of(load(["--no-collector.servers"], environ)).collect_servers
+    both = ["--no-collector.servers", "--collector.servers"]
+    assert account_of(load(both, ENVIRON)).collect_servers, "the last one counts"
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -295,29 +313,73 @@ def test_the_demo_needs_no_credentials_and_ignores_those_there_are() -> None:
     [
         (
             {"CLOUDFLARE_EMAIL": "ops@example.com"},
-            "CLOUDFLARE_EMAIL is set beside a token and is not used",
-        ),
-        (
-            {"CLOUDFLARE_ACCOUNT_ID": "example-account"},
-            "CLOUDFLARE_ACCOUNT_ID is not 32 hexadecimal digits; is it the account's id?",
+            "CLOUDFLARE_EMAIL is ignored, because a token is set",
         ),
         (
             {"CLOUDFLARE_BASE_URL": "http://api.example.com"},
-            "CLOUDFLARE_BASE_URL is not https: credentials travel unencrypted",
+            "CLOUDFLARE_BASE_URL is not https: credentials are unencrypted",
         ),
         (
             {f"{PREFIX}WEB_LISTEN_ADRESS": ":1"},
-            f"{PREFIX}WEB_LISTEN_ADRESS is not a setting; is {PREFIX}WEB_LISTEN_ADDRESS meant?",
+            (
+                f"{PREFIX}WEB_LISTEN_ADRESS is not a known environment variable; did you mean "
+                f"{PREFIX}WEB_LISTEN_ADDRESS?"
+            ),
+        ),
+        (
+            {f"{PREFIX}LOG_LEVLE": "debug"},
+            (
+                f"{PREFIX}LOG_LEVLE is not a known environment variable; did you mean "
+                f"{PREFIX}LOG_LEVEL?"
+            ),
+        ),
+        (
+            {f"{PREFIX}FROBNICATE": "1"},
+            f"{PREFIX}FROBNICATE is not a known environment variable; see --help",
+        ),
+        (
+            {"CLOUDFLARE_MCP_EXPORTR_LOG_LEVEL": "debug"},
+            (
+                "CLOUDFLARE_MCP_EXPORTR_LOG_LEVEL is not a known environment variable; did you "
+                f"mean {PREFIX}LOG_LEVEL?"
+            ),
+        ),
+        (
+            {"CLOUDFLARE_API_BASE_URL": "https://api.example.com"},
+            (
+                "CLOUDFLARE_API_BASE_URL is not a known environment variable; did you mean "
+                "CLOUDFLARE_BASE_URL?"
+            ),
         ),
     ],
-    ids=["e-mail-beside-token", "odd-account-id", "plain-http", "misspelt-twin"],
+    ids=[
+        "email with token",
+        "plain http",
+        "misspelled",
+        "swapped letters",
+        "like nothing",
+        "misspelled prefix",
+        "no flag",
+    ],
 )
 def test_what_is_odd_but_usable_is_a_notice(environ: dict[str, str], notice: str) -> None:
     assert load([], {**ENVIRON, **environ}).notices == (notice,)
 
 
-def test_the_variables_that_kubernetes_makes_of_a_service_are_not_remarked_on() -> None:
+def test_a_misspelled_variable_is_named_where_the_right_one_is_missing() -> None:
+    assert refusal([], {"CLOUDFLARE_API_TOKENS": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ID}) == (
+        "CLOUDFLARE_API_TOKEN: not set; set it to an API token with the permission "
+        "'MCP Portals Read', or try --demo\n"
+        "CLOUDFLARE_API_TOKENS is not a known environment variable; did you mean "
+        "CLOUDFLARE_API_TOKEN?"
+    )
+
+
+def test_the_variables_of_kubernetes_and_of_other_programs_are_not_remarked_on() -> None:
     environ = {
+        "CLOUDFLARE_ZONE_ID": "0",
+        "CLOUDFLARE_API_TOKEN_OF_TERRAFORM": "0",
+        f"{PREFIX}METRICS_SERVICE_PORT_HTTP": "10180",
         f"{PREFIX}SERVICE_HOST": "10.0.0.1",
         f"{PREFIX}SERVICE_PORT": "10180",
         f"{PREFIX}PORT": "tcp://10.0.0.1:10180",
@@ -329,32 +391,59 @@ def test_the_variables_that_kubernetes_makes_of_a_service_are_not_remarked_on() 
 FLAG_MISTAKES = [
     (
         ["--web.listen-adress", ":1"],
-        "--web.listen-adress: there is no such flag; did you mean --web.listen-address?",
+        "--web.listen-adress: unknown flag; did you mean --web.listen-address?",
+    ),
+    (["--frobnicate=1"], "--frobnicate: unknown flag; see --help"),
+    (["serve"], "serve: unexpected argument; see --help"),
+    (["once"], "once: unexpected argument; did you mean --once?"),
+    (
+        ["localhost:9100"],
+        "localhost:9100: unexpected argument; did you mean --web.listen-address=localhost:9100?",
     ),
     (
-        ["--frobnicate=1"],
-        "--frobnicate: there is no such flag; see --help for those that there are",
+        ["config.yml"],
+        "config.yml: unexpected argument; did you mean --config.file=config.yml?",
+    ),
+    (["a7Fh2"], "unexpected argument (not shown, it may be a secret); see --help"),
+    (["--check", "true"], "--check: takes no value; use --check or --no-check"),
+    (["--log.lev=debug"], "--log.lev: unknown flag; did you mean --log.level?"),
+    (
+        ["-web.listen-address=:1"],
+        "-web.listen-address: unknown flag; did you mean --web.listen-address?",
+    ),
+    (["-demo"], "-demo: unknown flag; did you mean --demo?"),
+    (["-help"], "-help: unknown flag; did you mean --help?"),
+    (["-x"], "-x: unknown flag; see --help"),
+    (["--no-log.level"], "--no-log.level: unknown flag; did you mean --log.level?"),
+    (
+        ["--webconfig.file=x", "--cachettl=1"],
+        (
+            "--webconfig.file: unknown flag; did you mean --web.config.file?\n"
+            "--cachettl: unknown flag; did you mean --cache.ttl?"
+        ),
     ),
     (
-        ["serve"],
-        "the command line has an argument that belongs to no flag; remove it, or see --help",
+        ["--log.level=loud", "--cache.ttl=soon"],
+        (
+            "--cache.ttl: 'soon' is not a duration; use seconds such as 9 or 0.5, or 30s, 5m, "
+            "1h30m\n--log.level: 'loud' is not one of debug, info, warn, error"
+        ),
     ),
-    (["--log.lev=debug"], "--log.lev: there is no such flag; did you mean --log.level?"),
-    (["--log.level"], "--log.level: expected one argument; see --help"),
-    (["--demo=yes"], "--demo: takes no value; write the flag alone; see --help"),
-    (["--log.level=loud"], "--log.level: 'loud' is not known; use one of debug, info, warn, error"),
-    (["--log.format=xml"], "--log.format: 'xml' is not known; use one of logfmt, json"),
+    (["--log.level"], "--log.level: requires a value; see --help"),
+    (["--demo=yes"], "--demo: takes no value; use --demo or --no-demo"),
+    (["--log.level=loud"], "--log.level: 'loud' is not one of debug, info, warn, error"),
+    (["--log.format=xml"], "--log.format: 'xml' is not one of logfmt, json"),
     (
         ["--web.listen-address=10180"],
-        "--web.listen-address: '10180' has no port; use host:port, or :port for all interfaces",
+        "--web.listen-address: '10180' has no port; use HOST:PORT, or :PORT for all interfaces",
     ),
     (
         ["--web.listen-address=:65536"],
-        "--web.listen-address: '65536' is not a port; use a number from 0 to 65535",
+        "--web.listen-address: '65536' is not a port from 0 to 65535",
     ),
     (
         ["--web.listen-address=::1:10180"],
-        "--web.listen-address: '::1' has colons; put an IPv6 address in brackets: [::1]:10180",
+        "--web.listen-address: '::1' contains colons; write an IPv6 address as [::1]:10180",
     ),
     (
         ["--web.listen-address=[nope]:1"],
@@ -362,48 +451,42 @@ FLAG_MISTAKES = [
     ),
     (
         ["--web.listen-address=[fe80::1]:1"],
-        (
-            "--web.listen-address: '[fe80::1]' needs the name of an interface, such as "
-            "[fe80::1%eth0]"
-        ),
+        ("--web.listen-address: '[fe80::1]' requires an interface, such as [fe80::1%eth0]"),
     ),
     (
         ["--web.listen-address=[fe80::1%a b]:1"],
-        (
-            "--web.listen-address: '[fe80::1%a b]' needs the name of an interface, such as "
-            "[fe80::1%eth0]"
-        ),
+        ("--web.listen-address: '[fe80::1%a b]' requires an interface, such as [fe80::1%eth0]"),
     ),
     (
         ["--web.listen-address=[::1%lo]:1"],
         (
-            "--web.listen-address: '[::1%lo]' is no link-local address; leave out the % and what "
-            "follows"
+            "--web.listen-address: '[::1%lo]' is not a link-local address; remove the % and what "
+            "follows it"
         ),
     ),
     (
         ["--web.listen-address=http://localhost:1"],
         (
-            "--web.listen-address: 'http://localhost:1' is a URL or a path; use host:port or :port "
-            "alone"
+            "--web.listen-address: 'http://localhost:1' is a URL or a path; use HOST:PORT, :PORT "
+            "or unix:/PATH"
         ),
     ),
     (
         ["--web.listen-address=*:1"],
-        "--web.listen-address: '*' is not a host; leave it out to listen on all interfaces",
+        "--web.listen-address: '*' is not a host; use :PORT to listen on all interfaces",
     ),
     (
         ["--web.telemetry-path=metrics"],
-        "--web.telemetry-path: 'metrics' does not begin with a slash; use a path such as /metrics",
+        "--web.telemetry-path: 'metrics' does not begin with a slash",
     ),
     (
         ["--web.telemetry-path=/-/healthy"],
-        "--web.telemetry-path: '/-/healthy' is kept for the exporter itself; use another path",
+        "--web.telemetry-path: '/-/healthy' is reserved; use another path",
     ),
     *(
         (
             [f"--web.telemetry-path={path}"],
-            f"--web.telemetry-path: {path!r} is kept for the exporter itself; use another path",
+            f"--web.telemetry-path: {path!r} is reserved; use another path",
         )
         for path in ("/-/x", "/probe", "/sd", "/config", "/runbooks", "/runbooks/x")
     ),
@@ -411,8 +494,8 @@ FLAG_MISTAKES = [
         (
             [f"--web.telemetry-path={path}"],
             (
-                f"--web.telemetry-path: {path!r} cannot be asked for as it stands; use letters, "
-                "digits, slashes, dashes"
+                f"--web.telemetry-path: {path!r} is not a plain path; use letters, digits, slashes "
+                "and dashes only"
             ),
         )
         for path in ("/a?b", "/a#b", "/a b", "/a%20b", "//a", "/a/../b")
@@ -420,22 +503,22 @@ FLAG_MISTAKES = [
     (
         ["--web.listen-address=unix:exporter.sock"],
         (
-            "--web.listen-address: 'unix:exporter.sock' has no absolute path; use "
+            "--web.listen-address: 'unix:exporter.sock' is not an absolute path; use "
             "unix:/run/exporter.sock"
         ),
     ),
     (
         ["--web.listen-address=unix:/" + "x" * 107],
         (
-            "--web.listen-address: 'unix:/" + "x" * 54 + "...' is too long for a socket; use a "
-            "shorter path"
+            "--web.listen-address: 'unix:/" + "x" * 54 + "...' is too long for a Unix socket; use "
+            "a shorter path"
         ),
     ),
     (
         ["--web.route-prefix=/a//b"],
         (
-            "--web.route-prefix: '/a//b' cannot be asked for as it stands; use letters, digits, "
-            "slashes, dashes"
+            "--web.route-prefix: '/a//b' is not a plain path; use letters, digits, slashes and "
+            "dashes only"
         ),
     ),
     (
@@ -444,52 +527,55 @@ FLAG_MISTAKES = [
     ),
     (
         ["--web.max-requests=-1"],
-        "--web.max-requests: '-1' is not a whole number from 0 to 10000",
+        "--web.max-requests: '-1' is not an integer from 0 to 10000",
     ),
-    (["--textfile=x.prom"], "--textfile: works with --once alone; add --once"),
-    (["--format=json"], "--format: works with --check alone; add --check"),
-    (["--probe"], "--probe: works with --check alone; add --check"),
-    (["--once", "--check"], "--check: cannot be used together with --once; leave one out"),
+    (["--textfile=x.prom"], "--textfile: requires --once"),
+    (["--format=json"], "--format: requires --check"),
+    (["--probe"], "--probe: requires --check"),
+    (["--once", "--check"], "--check: cannot be combined with --once; remove one of them"),
     (
         ["--config.check", "--once"],
-        "--once: cannot be used together with --config.check; leave one out",
+        "--once: cannot be combined with --config.check; remove one of them",
     ),
     (
         ["--demo", "--config.file=config.yml"],
-        "--config.file: the demo has an account of its own; leave out this or --demo",
+        "--config.file: cannot be combined with --demo; remove one of them",
     ),
     (
         ["--scrape.timeout=0"],
-        "--scrape.timeout: '0' is not above 0; use a number of seconds such as 9",
+        "--scrape.timeout: '0' must be greater than 0",
     ),
     *(
         (
             [f"--scrape.timeout={text}"],
-            f"--scrape.timeout: {text!r} is not a time; use a number of seconds such as 9 or 0.5",
+            (
+                f"--scrape.timeout: {text!r} is not a duration; use seconds such as 9 or 0.5, or "
+                "30s, 5m, 1h30m"
+            ),
         )
         for text in ("-1", "nan", "inf", "1e3", "nine", "", "1_0", "9 parsecs")
     ),
     (
         ["--scrape.timeout=2", "--scrape.timeout-offset=2"],
         (
-            "--scrape.timeout-offset: 2 s is not below the scrape timeout of 2 s; lower it, or "
-            "raise --scrape.timeout"
+            "--scrape.timeout-offset: 2 s is not below the timeout of 2 s; lower it, or raise "
+            "--scrape.timeout"
         ),
     ),
     *(
         (
             [f"--api.per-page={text}"],
-            f"--api.per-page: {text!r} is not a whole number from 1 to 100",
+            f"--api.per-page: {text!r} is not an integer from 1 to 100",
         )
         for text in ("0", "101", "-5", "2.5", "", "99999999999999999999")
     ),
-    (["--api.parallel-pages=17"], "--api.parallel-pages: '17' is not a whole number from 1 to 16"),
+    (["--api.parallel-pages=17"], "--api.parallel-pages: '17' is not an integer from 1 to 16"),
     *(
         (
             [f"--api.max-response-size={text}"],
             (
-                f"--api.max-response-size: {text!r} is not a size; use bytes, or a number with "
-                "KiB, MiB, GiB"
+                f"--api.max-response-size: {text!r} is not a size; use bytes or a unit such as "
+                "256MiB"
             ),
         )
         for text in ("0", "5MB", "-1", "1.5GiB", "lots")
@@ -506,7 +592,7 @@ def test_a_mistake_in_a_flag_is_one_line_that_names_it(argv: list[str], line: st
 
 def test_a_mistake_in_a_twin_names_the_variable() -> None:
     assert refusal([], {**ENVIRON, f"{PREFIX}DEMO": "maybe"}) == (
-        "CLOUDFLARE_MCP_EXPORTER_DEMO: 'maybe' is neither true nor false; set true or false"
+        "CLOUDFLARE_MCP_EXPORTER_DEMO: 'maybe' is not a boolean; use true or false"
     )
     assert refusal([], {**ENVIRON, f"{PREFIX}SCRAPE_TIMEOUT_OFFSET": "10"}).startswith(
         "CLOUDFLARE_MCP_EXPORTER_SCRAPE_TIMEOUT_OFFSET: 10 s is not below"
@@ -515,8 +601,7 @@ def test_a_mistake_in_a_twin_names_the_variable() -> None:
 
 def test_a_wrong_value_is_shown_on_one_line_and_not_endlessly() -> None:
     assert refusal(["--log.level=a\nb\u2028" + "x" * 500], ENVIRON) == (
-        "--log.level: 'a\\nb\\u2028" + "x" * 56 + "...' is not known; "
-        "use one of debug, info, warn, error"
+        "--log.level: 'a\\nb\\u2028" + "x" * 56 + "...' is not one of debug, info, warn, error"
     )
 
 
@@ -524,34 +609,35 @@ SETS = {
     "nothing": (
         {},
         (
-            "CLOUDFLARE_API_TOKEN: is not set; set it to an API token with the permission "
-            "'MCP Portals Read' (or set CLOUDFLARE_EMAIL and CLOUDFLARE_API_KEY), or try --demo"
+            "CLOUDFLARE_API_TOKEN: not set; set it to an API token with the permission "
+            "'MCP Portals Read', or try --demo\n"
+            "CLOUDFLARE_ACCOUNT_ID: not set; set it to the account ID (32 hexadecimal digits)"
         ),
     ),
     "no account": (
         {"CLOUDFLARE_API_TOKEN": TOKEN},
-        "CLOUDFLARE_ACCOUNT_ID: is not set; set it to the account's 32 hexadecimal digits",
+        "CLOUDFLARE_ACCOUNT_ID: not set; set it to the account ID (32 hexadecimal digits)",
     ),
     "both sets": (
         {**ENVIRON, **LEGACY},
-        "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY: both are set; unset one, the key if in doubt",
+        "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY: both are set; unset one, preferably the key",
     ),
     "token and key": (
         {**ENVIRON, "CLOUDFLARE_API_KEY": KEY},
-        "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY: both are set; unset one, the key if in doubt",
+        "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY: both are set; unset one, preferably the key",
     ),
     "key alone": (
         {"CLOUDFLARE_API_KEY": KEY, "CLOUDFLARE_ACCOUNT_ID": ID},
         (
-            "CLOUDFLARE_EMAIL: is not set beside CLOUDFLARE_API_KEY; set it, or better "
-            "CLOUDFLARE_API_TOKEN alone"
+            "CLOUDFLARE_EMAIL: not set, but CLOUDFLARE_API_KEY is; set both, or preferably only "
+            "CLOUDFLARE_API_TOKEN"
         ),
     ),
     "e-mail alone": (
         {"CLOUDFLARE_EMAIL": "ops@example.com", "CLOUDFLARE_ACCOUNT_ID": ID},
         (
-            "CLOUDFLARE_API_KEY: is not set beside CLOUDFLARE_EMAIL; set it, or better "
-            "CLOUDFLARE_API_TOKEN alone"
+            "CLOUDFLARE_API_KEY: not set, but CLOUDFLARE_EMAIL is; set both, or preferably only "
+            "CLOUDFLARE_API_TOKEN"
         ),
     ),
     "token and its file": (
@@ -565,8 +651,8 @@ SETS = {
     "token and file of a key": (
         {**ENVIRON, "CLOUDFLARE_API_KEY_FILE": "/run/secrets/key"},
         (
-            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY_FILE: both are set; unset one, the key if in "
-            "doubt"
+            "CLOUDFLARE_API_TOKEN, CLOUDFLARE_API_KEY_FILE: both are set; unset one, preferably "
+            "the key"
         ),
     ),
     "file that is not there": (
@@ -582,33 +668,30 @@ SETS = {
     ),
     "no e-mail address": (
         {**LEGACY, "CLOUDFLARE_EMAIL": TOKEN},
-        "CLOUDFLARE_EMAIL: is not an e-mail address; set the one of the key's user",
+        "CLOUDFLARE_EMAIL: is not an email address; use the one of the key's user",
     ),
     "the token as account id": (
         {**ENVIRON, "CLOUDFLARE_ACCOUNT_ID": TOKEN},
-        "CLOUDFLARE_ACCOUNT_ID: holds the credentials; set the account's 32 hexadecimal digits",
+        (
+            "CLOUDFLARE_ACCOUNT_ID: contains the API token or key; use the account ID "
+            "(32 hexadecimal digits)"
+        ),
     ),
     "an e-mail as account id": (
         {**ENVIRON, "CLOUDFLARE_ACCOUNT_ID": "ops@example.com"},
-        (
-            "CLOUDFLARE_ACCOUNT_ID: has characters that no id has, such as a slash or an @; set "
-            "the account's 32 hexadecimal digits"
-        ),
+        ("CLOUDFLARE_ACCOUNT_ID: has 15 characters; use the account ID (32 hexadecimal digits)"),
     ),
     "a path as account id": (
         {**ENVIRON, "CLOUDFLARE_ACCOUNT_ID": f"accounts/{ID}"},
-        (
-            "CLOUDFLARE_ACCOUNT_ID: has characters that no id has, such as a slash or an @; set "
-            "the account's 32 hexadecimal digits"
-        ),
+        ("CLOUDFLARE_ACCOUNT_ID: has 41 characters; use the account ID (32 hexadecimal digits)"),
     ),
     "a placeholder as account id": (
         {**ENVIRON, "CLOUDFLARE_ACCOUNT_ID": "<account id>"},
-        "CLOUDFLARE_ACCOUNT_ID: holds a placeholder that nothing has replaced; set the id itself",
+        "CLOUDFLARE_ACCOUNT_ID: is a placeholder; replace it with the account ID",
     ),
     "white space after the account id": (
         {**ENVIRON, "CLOUDFLARE_ACCOUNT_ID": f"{ID} "},
-        "CLOUDFLARE_ACCOUNT_ID: has white space before or after the id; remove it",
+        "CLOUDFLARE_ACCOUNT_ID: begins or ends with white space; remove it",
     ),
 }
 
@@ -618,14 +701,14 @@ def test_credentials_must_be_one_whole_set(environ: dict[str, str], line: str) -
     assert refusal([], environ) == line
 
 
-PLACEHOLDER = "holds a placeholder that nothing has replaced; set the {kind} itself"
-QUOTES = "has quotation marks around the {kind}; leave them out"
-PATH = "is a path or a URL; set the {kind} itself, such as with $(cat FILE)"
-HEADER = "begins with 'Authorization:'; set the {kind} alone, without the header's name"
-BEARER = "begins with 'Bearer '; set the {kind} alone, that word is added for you"
-AROUND = "has white space before or after the {kind}; remove it"
-INSIDE = "has white space inside; copy the {kind} again, it has none"
-LINE_END = "ends with a line end; remove it, such as with $(cat FILE)"
+PLACEHOLDER = "is a placeholder; replace it with the {kind}"
+QUOTES = "is in quotation marks; remove them"
+PATH = "is a path or a URL; set the {kind} itself, for example with $(cat FILE)"
+HEADER = "begins with 'Authorization:'; set only the {kind}, without the header name"
+BEARER = "begins with 'Bearer '; set only the {kind}"
+AROUND = "begins or ends with white space; remove it"
+INSIDE = "contains white space; copy the {kind} again"
+LINE_END = "ends with a line break; remove it, for example with $(cat FILE)"
 
 SECRET_MISTAKES = [
     *((text, PLACEHOLDER) for text in (
@@ -641,15 +724,15 @@ SECRET_MISTAKES = [
     *((text, HEADER) for text in (f"Authorization: Bearer {TOKEN}", f"authorization:{TOKEN}")),
     *((text, BEARER) for text in (f"Bearer {TOKEN}", f"bearer\t{TOKEN}", "Bearer")),
     *((text, LINE_END) for text in (f"{TOKEN}\n", f"{TOKEN}\r\n")),
-    (f"{TOKEN}\n{TOKEN}", "has a line end inside; set the {kind} alone, on one line"),
+    (f"{TOKEN}\n{TOKEN}", "contains a line break; set only the {kind}, on one line"),
     *((text, AROUND) for text in (f" {TOKEN}", f"{TOKEN} ", f"\t{TOKEN}", "   ", f"\n{TOKEN}")),
     *((text, INSIDE) for text in (f"{TOKEN[:20]} {TOKEN[20:]}", f"{TOKEN[:20]}\u00a0{TOKEN[20:]}")),
-    (f"{TOKEN}\x00", "has a control character inside; copy the {kind} again"),
+    (f"{TOKEN}\x00", "contains a control character; copy the {kind} again"),
     (
         TOKEN.replace("-", "\u2013"),
-        "has characters outside ASCII, such as a typographic dash; copy the {kind} again",
+        "contains non-ASCII characters, such as a typographic dash; copy the {kind} again",
     ),
-    ("a1b2c3", "is too short for a {kind}; copy it again, whole"),
+    ("a1b2c3", "is too short for a {kind}: 6 characters, expected about {usual}"),
 ]  # fmt: skip
 
 
@@ -661,22 +744,25 @@ def test_a_mistake_in_a_secret_is_named_and_the_secret_is_not_shown(
 ) -> None:
     by_token = refusal([], {**ENVIRON, "CLOUDFLARE_API_TOKEN": text})
     by_key = refusal([], {**LEGACY, "CLOUDFLARE_API_KEY": text})
-    assert by_token == f"CLOUDFLARE_API_TOKEN: {complaint.format(kind='token')}"
-    assert by_key == f"CLOUDFLARE_API_KEY: {complaint.format(kind='key')}"
+    assert by_token == f"CLOUDFLARE_API_TOKEN: {complaint.format(kind='token', usual=40)}"
+    assert by_key == f"CLOUDFLARE_API_KEY: {complaint.format(kind='key', usual=37)}"
 
 
 URL_MISTAKES = {
     "no scheme": ("api.example.com/v4", "is not an http or https URL with a host"),
     "other scheme": ("ftp://api.example.com", "is not an http or https URL with a host"),
     "no host": ("https:///client/v4", "is not an http or https URL with a host"),
-    "user info": (f"https://me:{TOKEN}@example.com", "has a user or password before the host"),
-    "query": (f"https://example.com/v4?key={TOKEN}", "has a query or a fragment"),
-    "empty query": ("https://example.com/v4?", "has a query or a fragment"),
-    "fragment": (f"https://example.com/v4#{TOKEN}", "has a query or a fragment"),
-    "white space": (f"https://example.com/ {TOKEN}", "has white space or characters outside ASCII"),
-    "line end": ("https://example.com/\n", "has white space or characters outside ASCII"),
-    "bad port": (f"https://example.com:{TOKEN}/", "is not a URL that can be read"),
-    "bad brackets": (f"https://[{TOKEN}/", "is not a URL that can be read"),
+    "user info": (f"https://me:{TOKEN}@example.com", "contains a user or a password"),
+    "query": (f"https://example.com/v4?key={TOKEN}", "contains a query or a fragment"),
+    "empty query": ("https://example.com/v4?", "contains a query or a fragment"),
+    "fragment": (f"https://example.com/v4#{TOKEN}", "contains a query or a fragment"),
+    "white space": (
+        f"https://example.com/ {TOKEN}",
+        "contains white space or non-ASCII characters",
+    ),
+    "line end": ("https://example.com/\n", "contains white space or non-ASCII characters"),
+    "bad port": (f"https://example.com:{TOKEN}/", "is not a valid URL"),
+    "bad brackets": (f"https://[{TOKEN}/", "is not a valid URL"),
     "a token": (TOKEN, "is not an http or https URL with a host"),
 }
 
@@ -738,12 +824,27 @@ def test_help_lists_every_setting_with_default_and_variable(
     with pytest.raises(SystemExit) as caught:
         load(["--help"], {})
     assert caught.value.code == 0
-    text = re.sub(r"-\s+", "-", " ".join(capsys.readouterr().out.split()))
+    out = capsys.readouterr().out
+    text = re.sub(r"-\s+", "-", " ".join(out.split()))
     for flag in FLAGS:
-        assert f"{flag.name} {flag.metavar}".strip() in text
-        assert f"(default: {flag.default or 'none'}) [{flag.environment}]" in text
+        default = f" (default: {flag.default})" if flag.metavar and flag.default else ""
+        said = f"{flag.name} {flag.metavar}".strip() + f" {flag.help}{default}"
+        assert re.sub(r"-\s+", "-", said) in text
     for variable in ENVIRONMENT:
-        assert variable.name in text
+        assert f"{variable.name} {variable.help}" in text
+    heads = re.findall(r"^(\w[\w -]*):$", out, re.MULTILINE)
+    assert heads == ["Environment variables", *GROUPS, "Other"]
+
+
+def test_each_group_of_the_help_fits_on_a_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        load(["--help"], {})
+    for group in capsys.readouterr().out.split("\n\n"):
+        assert len(group.splitlines()) <= 24
+        assert all(len(line) <= 105 for line in group.splitlines())
 
 
 def test_version_is_printed_in_the_usual_form(capsys: pytest.CaptureFixture[str]) -> None:
@@ -751,7 +852,8 @@ def test_version_is_printed_in_the_usual_form(capsys: pytest.CaptureFixture[str]
         load(["--version"], {})
     assert caught.value.code == 0
     assert re.fullmatch(
-        rf"cloudflare-mcp-exporter, version {re.escape(__version__)} \(Python 3\.\d+\.\d+\)\n",
+        rf"cloudflare-mcp-exporter, version {re.escape(__version__)} "
+        rf"\(revision: {re.escape(revision())}, Python 3\.\d+\.\d+\)\n",
         capsys.readouterr().out,
     )
 
@@ -771,11 +873,13 @@ inputs |= st.builds(
     ),
     st.lists(names | inputs | st.builds("{}={}".format, names, inputs), max_size=3),
 )
-def test_any_input_gives_settings_or_one_line(environ: dict[str, str], argv: list[str]) -> None:
+def test_any_input_gives_settings_or_one_line_a_problem(
+    environ: dict[str, str], argv: list[str]
+) -> None:
     assume(not any(one.startswith("-h") for one in argv))
     try:
         outcome = repr(load(argv, {**ENVIRON, **environ}))
     except SettingsError as error:
         outcome = str(error)
-    assert len(outcome.splitlines()) == 1
+    assert all(line.isprintable() for line in outcome.split("\n"))
     assert "internal error" not in outcome

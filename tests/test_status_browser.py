@@ -96,6 +96,26 @@ def failing() -> AccountState:
     return made.failing(failure, made.large_account(5, "Second", "e" * 32))
 
 
+def told() -> AccountState:
+    """An account with everything that the page can say: one group each, losses, a manual login."""
+    long_ago = made.NOW - 40 * 3600
+    lapsed = made.server("lapsed", status="stale", last_successful_sync=long_ago)
+    refused = made.server("refused", in_error=True, error_class=made.REFUSED)
+    waiting = made.server("waiting", status="waiting", tools=None, last_successful_sync=None)
+    old = made.server("old", last_successful_sync=long_ago)
+    fine = made.server("fine", authentication_status="manual", last_successful_sync=1e9)
+    portals = (
+        made.portal("support", lapsed, waiting),
+        made.portal("engineering", refused, old, fine),
+        made.portal("finance", fine),
+        made.portal("healthy", fine),
+    )
+    before = made.inventory(*portals, made.portal("sandbox", fine), made.portal("late", old))
+    account = made.listed(before, ended=made.NOW - 600)
+    after = made.inventory(*portals, made.portal("late"), shown={("finance", "fine"): 0})
+    return made.relisted(account, after, ended=made.NOW - 40)
+
+
 ACCOUNTS: dict[str, tuple[AccountState, ...]] = {
     "before": (AccountState(made.ID, "Main"),),
     "ordinary": (
@@ -105,15 +125,21 @@ ACCOUNTS: dict[str, tuple[AccountState, ...]] = {
     ),
     "hostile": (made.hostile_account(), failing()),
     "empty": (made.listed(made.inventory()),),
+    "story": (told(),),
 }
 
-LOOKS = (
-    *((name, 1280, "light") for name in ACCOUNTS),
-    *((name, 390, "dark") for name in ACCOUNTS),
-    ("ordinary", 1280, "dark"),
-    ("ordinary", 390, "light"),
+LIST = "?view=servers"
+Look = tuple[str, str, int, str]
+LOOKS: tuple[Look, ...] = (
+    *((name, "", 1280, "light") for name in ACCOUNTS),
+    *((name, "", 390, "dark") for name in ACCOUNTS),
+    *(("story", "", 1280, "dark"), ("story", "", 390, "light")),
+    *(("hostile", LIST, 1280, "light"), ("hostile", LIST, 390, "dark")),
+    *(("ordinary", LIST, 1280, "dark"), ("ordinary", LIST, 390, "light")),
 )
 """Each page at both widths and in both schemes; all four together for one of them."""
+
+looks = pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(map(str, look)))
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +175,12 @@ def show(browser: Browser, urls: dict[str, str]) -> Iterator[Open]:
         yield run
 
 
-@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
+@looks
 def test_nothing_runs_nothing_is_refused_and_nothing_is_wider_than_the_page(
-    show: Open, tmp_path: Path, name: str, width: int, scheme: str
+    show: Open, tmp_path: Path, look: Look
 ) -> None:
-    watched = show(name, width=width, scheme=scheme)
+    name, query, width, scheme = look
+    watched = show(name, query, width=width, scheme=scheme)
     page = watched.page
     page.screenshot(path=tmp_path / f"{name}-{scheme}-{width}.png", full_page=True)
     watched.assert_undisturbed()
@@ -167,35 +194,74 @@ def test_nothing_runs_nothing_is_refused_and_nothing_is_wider_than_the_page(
     assert page.evaluate(wide) == []
 
 
-def test_hostile_names_become_text_and_no_element(show: Open) -> None:
-    watched = show("hostile")
+@pytest.mark.parametrize("query", ["", LIST])
+def test_hostile_names_become_text_and_no_element(show: Open, query: str) -> None:
+    watched = show("hostile", query)
     page = watched.page
     assert page.locator("script, img, iframe, [onerror], [onmouseover]").count() == 0
     assert page.locator("a[href^='javascript:']").count() == 0
     assert page.locator("style").count() == 1
-    shown = set(page.locator("#servers tbody bdi.name").all_text_contents())
-    spoilt = {"half a pair ?, NUL \ufffd, bell \x07, new\nline, \u0301\u0301\u0301 combining"}
+    shown = set(page.locator("[id^=server-] .name, [id^=portal-] .name").all_text_contents())
     assert {name for name in made.HOSTILE if "\ud83d, NUL" not in name} <= shown
-    assert shown & spoilt or any("half a pair" in name for name in shown)
-    page.locator("#servers tbody a").first.hover()
+    assert any("half a pair ?, NUL" in name for name in shown)
+    page.locator("main a.name").first.hover()
     watched.assert_undisturbed()
 
 
-def test_a_name_that_reverses_its_line_leaves_the_next_words_alone(show: Open) -> None:
-    page = show("hostile").page
-    beside = """() => { const name = [...document.querySelectorAll('#servers bdi.name')]
+@pytest.mark.parametrize("query", ["", LIST])
+def test_a_name_that_reverses_its_line_leaves_the_next_words_alone(show: Open, query: str) -> None:
+    page = show("hostile", query).page
+    beside = """() => { const name = [...document.querySelectorAll('.name')]
         .find(one => one.textContent.includes('right-to-left'));
       const [a, b] = [name, name.nextElementSibling].map(one => one.getBoundingClientRect());
       return a.top < b.bottom && a.left <= b.left; }"""
     assert page.evaluate(beside)
 
 
-@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
-def test_no_rule_of_accessibility_is_broken_seriously(
-    show: Open, axe: str, name: str, width: int, scheme: str
-) -> None:
+@pytest.mark.parametrize("name", ["ordinary", "story", "hostile"])
+def test_on_a_phone_the_first_broken_thing_is_on_the_first_screen(show: Open, name: str) -> None:
+    page = show(name, width=390).page
+    bottom = """() => Math.min(...[...document.querySelectorAll('.portals > .bad, .group.bad')]
+        .map(one => one.querySelector('.state').getBoundingClientRect().bottom))"""
+    assert page.evaluate(bottom) < 664  # what a browser's own bars leave of 844 pixels
+
+
+def test_one_click_takes_an_id_whole(show: Open) -> None:
+    page = show("story").page
+    page.locator("#server-refused code").first.click(position={"x": 3, "y": 3})
+    assert page.evaluate("getSelection().toString().trim()") == "refused"
+
+
+def test_the_address_of_a_row_leads_to_it(show: Open) -> None:
+    page = show("story", "#server-old").page
+    assert page.locator("li:target .name").inner_text() == "Old"
+    page.locator("#server-lapsed a.name").click()
+    page.wait_for_url("**#server-lapsed")
+
+
+def test_each_state_is_told_with_what_to_do_and_where_to_read_more(show: Open) -> None:
+    page = show("story").page
+    assert page.locator(".group h3 .state").all_inner_texts() == [
+        "Portal: no server works", "Portal: lost all servers", "Needs reauthorization",
+        "In error", "Portal: shows no tools", "Awaiting first authorization", "Sync is stale",
+    ]  # fmt: skip
+    for group in page.locator(".group").all():
+        text = group.inner_text()
+        assert "Users notice" in text
+        assert "What to do" in text
+        assert group.get_by_role("link", name="Runbook").count() == 1
+        assert group.get_by_role("link", name="Open in Cloudflare").count() == 1
+    gone = page.locator(".disappeared li").all_inner_texts()
+    assert [text.split("\n")[0] for text in gone] == [
+        "Portal Sandbox sandbox", "Server Old old left portal Late",
+    ]  # fmt: skip
+
+
+@looks
+def test_no_rule_of_accessibility_is_broken_seriously(show: Open, axe: str, look: Look) -> None:
+    name, query, width, scheme = look
     # The policy forbids scripts, the test's too: it is off in this browser context alone.
-    page = show(name, width=width, scheme=scheme, bypass_csp=True).page
+    page = show(name, query, width=width, scheme=scheme, bypass_csp=True).page
     page.evaluate(axe)
     broken = page.evaluate(RULES)
     assert broken == [], json.dumps(broken, indent=2)
@@ -213,17 +279,23 @@ def test_the_policy_refuses_a_script_even_if_one_came_in(show: Open) -> None:
 
 def test_the_page_is_whole_without_javascript(show: Open) -> None:
     page = show("ordinary", java_script_enabled=False).page
+    page.get_by_role("link", name="Find a server").click()
     page.get_by_role("combobox", name="State").select_option("Unreachable")
     page.get_by_role("searchbox", name="Text").fill("server-00000.mcp")
     page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**state=unreachable**")
     assert page.locator("#servers tbody tr").count() == 2
     assert page.get_by_role("combobox", name="State").input_value() == "unreachable"
     page.get_by_role("link", name="Clear").click()
+    page.wait_for_url("**?view=servers")
     assert page.locator("#servers tbody tr").count() == 45
+    page.get_by_role("link", name="Back to the overview").click()
+    page.wait_for_selector("#broken")
+    assert page.locator("form").count() == 0
 
 
 def test_the_keyboard_reaches_links_form_and_order_and_shows_where_it_is(show: Open) -> None:
-    page = show("ordinary").page
+    page = show("ordinary", LIST).page
     reached: list[str] = []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -239,7 +311,8 @@ def test_the_keyboard_reaches_links_form_and_order_and_shows_where_it_is(show: O
         if reached[-1].startswith("Authentication"):
             break
     assert reached[0] == "Skip to the state"
-    wanted = ["Metrics", "Pause", "q", "state", "portal", "account", "Filter", "Server"]
+    wanted = ["Reload", "Back to the overview", "q", "state", "portal", "account", "Filter",
+              "Server"]  # fmt: skip
     assert [one for one in reached if one in wanted] == wanted
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
@@ -248,30 +321,44 @@ def test_the_keyboard_reaches_links_form_and_order_and_shows_where_it_is(show: O
 
 
 def test_a_column_sorts_and_turns_round(show: Open) -> None:
-    page = show("ordinary").page
+    page = show("ordinary", LIST).page
     for order in ("ascending", "descending"):
         page.locator("#servers thead").get_by_role("link", name="Server").click()
         page.wait_for_selector(f"#servers th[aria-sort={order}]")
-        names = page.locator("#servers tbody bdi.name").all_text_contents()
+        names = page.locator("#servers tbody .name").all_text_contents()
         assert names == sorted(names, reverse=order == "descending")
 
 
-def test_it_refreshes_by_itself_and_keeps_its_filter(
+def test_it_refreshes_by_itself_until_it_is_paused(
     show: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.web.status.page.REFRESH", 1)
-    watched = show("ordinary", "?state=unreachable")
+    watched = show("ordinary")
     # Waiting for the browser is what lets its events in.
     watched.page.wait_for_event("load")
     watched.page.wait_for_event("load")
     assert len(watched.loads) >= 3
     assert set(watched.loads) == {watched.url}
     watched.page.get_by_role("link", name="Pause").click()
+    watched.page.wait_for_url("**?refresh=0")
     paused = len(watched.loads)
     watched.page.wait_for_timeout(1500)
     assert len(watched.loads) == paused
-    assert watched.page.url.endswith("?state=unreachable&refresh=0")
     watched.assert_undisturbed()
+
+
+def test_it_takes_nothing_away_that_a_person_types_or_selects(
+    show: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.web.status.page.REFRESH", 1)
+    page = show("ordinary").page
+    page.get_by_role("link", name="Find a server").click()
+    page.wait_for_url("**?view=servers")
+    page.get_by_role("searchbox", name="Text").type("half a na")
+    page.get_by_role("combobox", name="State").select_option("Unreachable")
+    page.wait_for_timeout(2500)
+    assert page.get_by_role("searchbox", name="Text").input_value() == "half a na"
+    assert page.get_by_role("combobox", name="State").input_value() == "unreachable"
 
 
 # --- the runbooks, which look like it ----------------------------------------------------------

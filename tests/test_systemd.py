@@ -119,13 +119,13 @@ def test_a_socket_in_use_and_a_plain_file_are_left_alone(tmp_path: Path) -> None
             bind(ListenAddress(path=str(path)))
         assert path.exists()
     assert str(caught.value) == (
-        f"--web.listen-address: unix:{path} is in use already; "
-        "stop the other program, or choose another path"
+        f"--web.listen-address: unix:{path}: is already in use; "
+        "stop the other program, or use another path"
     )
-    with pytest.raises(SettingsError, match="is a file and no socket; choose another path"):
+    with pytest.raises(SettingsError, match="the file exists and is not a socket"):
         bind(ListenAddress(path=str(file)))
     assert file.read_text() == "precious"
-    with pytest.raises(SettingsError, match="cannot be listened on: No such file or directory"):
+    with pytest.raises(SettingsError, match="cannot listen: no such file or directory"):
         bind(ListenAddress(path=str(tmp_path / "no" / "where.sock")))
 
 
@@ -142,7 +142,7 @@ def test_an_address_that_cannot_be_had_leaves_no_socket_file(tmp_path: Path) -> 
     path = tmp_path / "exporter.sock"
     with bind(ListenAddress("127.0.0.1", 0)) as taken:
         busy = ListenAddress("127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(SettingsError, match="is in use already"):
+        with pytest.raises(SettingsError, match="is already in use"):
             listen([ListenAddress(path=str(path)), busy])
     assert not path.exists()
 
@@ -192,18 +192,18 @@ os.environ |= {{"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}}
 @pytest.mark.parametrize(
     ("before", "complaint"),
     [
-        ("", "no socket was handed over; start the unit by its .socket unit"),
+        ("", "no socket was passed; start the service through its .socket unit"),
         (
             'os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": "1"}',
-            "no socket was handed over; start the unit by its .socket unit",
+            "no socket was passed; start the service through its .socket unit",
         ),
         (
             HAND_OVER.format(descriptor="os.open('/dev/null', 0)"),
-            "descriptor 3 is no socket",
+            "file descriptor 3 is not a socket",
         ),
         (
             HAND_OVER.format(descriptor="socket.socket(type=socket.SOCK_DGRAM).detach()"),
-            "descriptor 3 is no listening stream socket; use ListenStream= and Accept=no",
+            ("file descriptor 3 is not a listening stream socket; use ListenStream= and Accept=no"),
         ),
     ],
     ids=["none", "another's", "a file", "a datagram socket"],

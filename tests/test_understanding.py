@@ -194,7 +194,7 @@ GARBAGE = [
 def test_a_text_that_is_no_time_counts_as_not_reported_and_is_noted(field: str, text: str) -> None:
     assert getattr(read_server(**{field: text}), TIME_FIELDS[field]) is None
     assert notes(**{field: text}) == [
-        f"server {field} is not a time and counts as not reported: {text!r}"
+        f"server {field} {text!r} is not a time; treated as not reported"
     ]
 
 
@@ -333,7 +333,7 @@ def test_a_value_of_a_closed_set_is_kept(field: str, known: str) -> None:
 def test_a_value_that_the_api_added_since_counts_as_other_and_is_noted(field: str) -> None:
     assert getattr(read_server(**{field: "brand_new"}), field) == "other"
     assert notes(**{field: "brand_new"}) == [
-        f"server {field} 'brand_new' is not known here and counts as other"
+        f"server {field} 'brand_new' is unknown; reported as other"
     ]
 
 

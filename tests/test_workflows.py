@@ -86,14 +86,44 @@ def test_writing_is_for_releases_alone() -> None:
         if access == "write"
     }
     assert writers == {
-        ("ci.yml", "image", "packages"),  # what it calls declares it; it is told not to push
-        ("image.yml", "image", "packages"),
         ("release.yml", "image", "packages"),
         ("release.yml", "chart", "packages"),
         ("release.yml", "pypi", "id-token"),
         ("release.yml", "release", "contents"),
     }
-    assert load(ROOT / ".github/workflows/ci.yml")["jobs"]["image"]["with"] == {"push": False}
+
+
+def reached(path: Path) -> set[Path]:
+    """A workflow and all that it calls."""
+    called = {
+        ROOT / job["uses"]
+        for job in load(path)["jobs"].values()
+        if job.get("uses", "").startswith("./")
+    }
+    return {path, *(one for each in called for one in reached(each))}
+
+
+def test_no_job_of_a_pull_request_may_write() -> None:
+    for_all = [
+        path for path in WORKFLOWS if re.search(r"^  pull_request", path.read_text(), re.MULTILINE)
+    ]
+    assert [path.name for path in for_all] == ["ci.yml"]
+    jobs = [job for each in for_all for path in reached(each) for job in load(path)["jobs"].items()]
+    assert {"image", "build", "test"} <= {name for name, _ in jobs}
+    for name, job in jobs:
+        assert set(job["permissions"].values()) == {"read"}, name
+
+
+def test_every_base_image_is_pinned_by_digest_where_dependabot_looks() -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    stack = load(ROOT / "deploy" / "compose" / "compose.yaml")["services"].values()
+    images = [one["image"] for one in stack if "build" not in one]
+    pinned = re.compile(r"[a-z/]+:v?[\w.-]+@sha256:[0-9a-f]{64}")
+    for image in [*(base for base in bases if base != "scratch"), *images]:
+        assert pinned.fullmatch(image), image
+    updates = load(ROOT / ".github" / "dependabot.yml")["updates"]
+    looks = {(one["package-ecosystem"], one.get("directory")) for one in updates}
+    assert {("docker", "/"), ("docker-compose", "/deploy/compose")} <= looks
 
 
 def test_no_secret_is_kept_for_the_workflows_and_no_checkout_keeps_its_token() -> None:
@@ -111,7 +141,7 @@ def test_the_tests_run_on_every_python_that_the_package_names() -> None:
 
 
 def test_the_released_image_has_both_platforms_an_sbom_and_its_provenance() -> None:
-    steps = load(ROOT / ".github/workflows/image.yml")["jobs"]["image"]["steps"]
+    steps = load(ROOT / ".github/workflows/release.yml")["jobs"]["image"]["steps"]
     (build,) = [
         step["with"]
         for step in steps

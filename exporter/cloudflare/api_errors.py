@@ -16,11 +16,12 @@ import msgspec
 from msgspec import Raw
 
 from exporter.cloudflare.bounds import as_integer
+from exporter.cloudflare.connection_errors import PROXY_LOGIN
 from exporter.cloudflare.convert import plain
 from exporter.cloudflare.json_repair import Body, UnrepairableError, repaired
 from exporter.cloudflare.schema import ApiMessage, ApiMessages, Envelope
 from exporter.cloudflare.texts import Redact, safe_text
-from exporter.errors import ListingError, Reason
+from exporter.errors import HINTS, ListingError, Reason
 
 REASON_BY_CODE: dict[int, Reason] = {
     971: Reason.RATE_LIMITED,
@@ -36,15 +37,14 @@ REASON_BY_CODE: dict[int, Reason] = {
 }
 
 HINT_BY_CODE: dict[int, str] = {
-    1000: "the API does not know this token; copy it again, or make a new one",
-    6003: "the API cannot parse the credentials it got; copy the token or key again, whole",
-    6111: "the API cannot parse the credentials it got; copy the token again, whole",
-    9103: "the API does not know this e-mail address and key together; check both",
-    9106: "no credentials reached the API; does a proxy in between take headers away?",
-    9109: "the token is not valid for this account; check its account resources and its expiry",
-    10000: (
-        "check that the token is active and has the permission 'MCP Portals Read' on this account"
-    ),
+    1000: "the API does not know this token; copy it again, or create a new one",
+    6003: "the API cannot parse the credentials; copy the whole token or key again",
+    6111: "the API cannot parse the credentials; copy the whole token again",
+    7000: "the API has no such path; check that the base URL ends in /client/v4",
+    9103: "the API does not know this email address and key; check both",
+    9106: "no credentials reached the API; check whether a proxy in between removes headers",
+    9109: "the token is not valid for this account; check its account resources and its expiration",
+    10000: HINTS[Reason.AUTH],
 }
 """Hints that are more specific than the hint of the reason."""
 
@@ -63,6 +63,10 @@ REASON_BY_STATUS_CLASS: dict[int, Reason] = {
     5: Reason.UPSTREAM_5XX,
 }
 
+NOT_OF_THE_API = (2, 3, 4)
+"""Classes of statuses that the API itself sends with its envelope. Cloudflare's edge sends pages
+with a 5xx, and something in between may send any."""
+
 LONGEST_TEXT = 200
 LONGEST_CODE = 10
 """Maximum digits of an error code that is sent as a string."""
@@ -78,6 +82,9 @@ MAX_RETRY_AFTER = 15 * 60.0
 
 MAY_HAVE_RETRY_AFTER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
+API_PATH = "/client/v4"
+"""How base URLs of the API end."""
+
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
@@ -86,7 +93,9 @@ _MESSAGE = msgspec.json.Decoder(ApiMessage)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def failure(status: int, headers: Mapping[str, str], body: Body, redact: Redact) -> ListingError:
+def failure(
+    status: int, headers: Mapping[str, str], body: Body, redact: Redact, base_url: str = ""
+) -> ListingError:
     """The error that a response means.
 
     ``Retry-After`` counts only where the API itself says so: with status 429 or 503 and in its
@@ -97,6 +106,7 @@ def failure(status: int, headers: Mapping[str, str], body: Body, redact: Redact)
         headers: of the answer, with case-insensitive names.
         body: the decoded body; may be HTML, or empty.
         redact: removes the credentials from a text; the API may echo them.
+        base_url: where the API was expected.
     """
     envelope = _envelope(body)
     messages = [] if envelope is None else _messages(envelope)
@@ -105,10 +115,14 @@ def failure(status: int, headers: Mapping[str, str], body: Body, redact: Redact)
     if envelope is not None and status in MAY_HAVE_RETRY_AFTER:
         retry_after = parse_retry_after(headers.get("Retry-After", ""), headers.get("Date", ""))
     reason = _reason(status, codes)
+    if envelope is None and status // 100 in NOT_OF_THE_API:
+        text, hint = _foreign(status, headers, redact, base_url)
+    else:
+        text, hint = _describe(status, headers, messages, redact), None
     return ListingError(
         reason,
-        _describe(status, headers, messages, redact),
-        hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), None),
+        text,
+        hint=next((HINT_BY_CODE[code] for code in codes if code in HINT_BY_CODE), hint),
         transient=reason is Reason.UPSTREAM_5XX and retry_after is None,
         retry_after=retry_after,
     )
@@ -148,16 +162,45 @@ def _code(message: ApiMessage) -> int | None:
 def _describe(
     status: int, headers: Mapping[str, str], messages: list[ApiMessage], redact: Redact
 ) -> str:
-    if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
-        return f"the API answered HTTP {status}, a redirect; redirects are never followed"
-    texts = "; ".join(
-        f"{_code(message) or 'no code'}: {safe_text(_text(message), redact, LONGEST_TEXT)}"
-        for message in messages[:3]
-    )
+    texts = "; ".join(_shown(message, redact) for message in messages[:3])
     if texts:
         return f"the API answered HTTP {status}: {texts}"
-    kind = safe_text(headers.get("Content-Type", "") or "no content type", redact, 60)
-    return f"the API answered HTTP {status} without an error of its own ({kind})"
+    return f"the API answered HTTP {status} without an error message ({_type(headers, redact)})"
+
+
+def _shown(message: ApiMessage, redact: Redact) -> str:
+    code = _code(message)
+    text = safe_text(_text(message), redact, LONGEST_TEXT)
+    return f"{text} ({'no code' if code is None else f'code {code}'})"
+
+
+def _foreign(
+    status: int, headers: Mapping[str, str], redact: Redact, base_url: str
+) -> tuple[str, str | None]:
+    """The error and the hint for an answer that is not the API's own."""
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return "the proxy requires authentication (HTTP 407)", PROXY_LOGIN
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "HTTP 429 from Cloudflare or a proxy", None
+    if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
+        text = f"HTTP {status} redirects to another URL, and redirects are not followed"
+    else:
+        text = f"HTTP {status} did not come from the Cloudflare API ({_type(headers, redact)})"
+    return text, hint_not_the_api(base_url)
+
+
+def hint_not_the_api(base_url: str) -> str:
+    """What to do where something else answered at this base URL."""
+    if base_url and not base_url.endswith(API_PATH):
+        return (
+            f"the base URL {base_url} does not end in {API_PATH}; check CLOUDFLARE_BASE_URL or "
+            "base_url"
+        )
+    return HINTS[Reason.INVALID_RESPONSE]
+
+
+def _type(headers: Mapping[str, str], redact: Redact) -> str:
+    return safe_text(headers.get("Content-Type", "") or "no content type", redact, 60)
 
 
 def _text(message: ApiMessage) -> str:

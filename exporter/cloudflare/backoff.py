@@ -11,13 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 
-from exporter.errors import ListingError, Reason
+from exporter.errors import HINTS, ListingError, Reason
 
 FIRST_BACKOFF = 30.0
 MAX_BACKOFF = 300.0
 """Growing back-off, in seconds: one or two scrape intervals at first, the API's window at most."""
 
 GROWING = (Reason.RATE_LIMITED, Reason.AUTH)
+
+
+_HINT_WAIT = (
+    "no action needed: next request in {} s; if this repeats, " + HINTS[Reason.RATE_LIMITED]
+)
 
 
 class SharedLimits:
@@ -65,6 +70,7 @@ class Backoff:
         self._until = dict.fromkeys(GROWING, -math.inf)
         self._next = dict.fromkeys(GROWING, FIRST_BACKOFF)
         self._refused: Hashable = None
+        self._causes: dict[Reason, ListingError] = {}
 
     def check(self, credentials: Hashable) -> None:
         """Raise if it is time to back off.
@@ -85,8 +91,7 @@ class Backoff:
             pauses = [(reason, self._until[reason] - now) for reason in GROWING]
         for reason, left in pauses:
             if left > 0:
-                text = f"backing off, next request in {math.ceil(left)} s"
-                raise ListingError(reason, text)
+                raise self._backing_off(reason, math.ceil(left))
 
     def note(self, failure: ListingError, credentials: Hashable) -> None:
         """Start or extend the back-off if this failure requires it."""
@@ -97,10 +102,20 @@ class Backoff:
                 return
             reason = Reason.AUTH if failure.reason is Reason.AUTH else Reason.RATE_LIMITED
             self._until[reason] = max(self._until[reason], now + seconds)
+            self._causes[reason] = ListingError(reason, str(failure), hint=failure.hint)
+            if failure.reason is Reason.RATE_LIMITED:
+                failure.hint = _HINT_WAIT.format(math.ceil(self._until[reason] - now))
             if reason is Reason.AUTH:
                 self._refused = credentials
             else:
                 self._shared.note(credentials, self._until[reason])
+
+    def _backing_off(self, reason: Reason, seconds: int) -> ListingError:
+        text = f"backing off, next request in {seconds} s"
+        cause = self._causes.get(reason)
+        if cause is None:  # another account with the same credentials was limited
+            return ListingError(reason, text)
+        return ListingError(reason, f"{text}; last response: {cause}", hint=cause.hint)
 
     def _forget(self, reason: Reason) -> None:
         self._until[reason], self._next[reason] = -math.inf, FIRST_BACKOFF

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exporter.cloudflare.api_errors import failure
+from exporter.cloudflare.api_errors import failure, hint_not_the_api
 from exporter.cloudflare.backoff import Backoff
 from exporter.cloudflare.credentials import HeaderAuth, Headers
 from exporter.cloudflare.decode import NotSuccessfulError, Page, decode_portals, decode_servers
@@ -174,7 +174,7 @@ class Client:
         try:
             return HeaderAuth(await self._headers())
         except SettingsError as problem:  # names the file, and nothing of its contents
-            hint = "fix the file; it is read again at the next scrape"
+            hint = "fix the file; it is read again at every listing"
             raise ListingError(Reason.AUTH, str(problem), hint=hint) from None
 
     async def _fetch(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
@@ -229,9 +229,15 @@ class Client:
             )
         except NotSuccessfulError:
             raise self._failure(answer) from None
+        except ListingError as problem:
+            if problem.reason is Reason.INVALID_RESPONSE:
+                problem.hint = hint_not_the_api(self._endpoint.base_url)
+            raise
 
     def _failure(self, answer: Answer) -> ListingError:
-        return failure(answer.status, answer.headers, answer.body, self._redact)
+        return failure(
+            answer.status, answer.headers, answer.body, self._redact, self._endpoint.base_url
+        )
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:

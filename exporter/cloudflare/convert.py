@@ -101,10 +101,10 @@ def read_portal(record: PortalRecord, notes: set[str]) -> Portal:
 def _identified(identity: str | None) -> str:
     """A long id is rejected, not truncated: two truncated ids might be equal."""
     if not identity:
-        raise UnusableRecordError("it has no id")
+        raise UnusableRecordError("no id")
     if len(identity) > LONGEST_ID:
         raise UnusableRecordError(
-            f"its id has {len(identity)} characters, {LONGEST_ID} at most are taken"
+            f"the id has {len(identity)} characters, the maximum is {LONGEST_ID}"
         )
     return printable(identity)
 
@@ -188,7 +188,7 @@ def _member(value: str | None, known: tuple[str, ...], what: str, notes: set[str
         return None
     if value in known:
         return value
-    notes.add(f"{what} {value[:60]!r} is not known here and counts as other")
+    notes.add(f"{what} {value[:60]!r} is unknown; reported as other")
     return OTHER
 
 
@@ -250,11 +250,11 @@ def _exposure(
     if offered is None:
         return None
     if len(offered) > MAX_ENTRIES:
-        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} tools or prompts")
+        raise UnusableRecordError(f"more than {MAX_ENTRIES} tools or prompts")
     if not overrides:
         return Exposure(shown=0 if hidden else len(offered), orphaned=0)
     if len(overrides) > MAX_ENTRIES:
-        raise UnusableRecordError(f"it has more than {MAX_ENTRIES} overrides")
+        raise UnusableRecordError(f"more than {MAX_ENTRIES} overrides")
     said = {override.name: override.enabled for override in overrides}
     names = [capability.name for capability in offered]
     decisive = {name for name, enabled in said.items() if enabled is hidden}
@@ -280,7 +280,7 @@ def unix_time(text: str | None, what: str, notes: set[str]) -> float | None:
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        notes.add(f"{what} is not a time and counts as not reported: {text[:60]!r}")
+        notes.add(f"{what} {text[:60]!r} is not a time; treated as not reported")
         return None
 
 

@@ -161,7 +161,7 @@ def _strict(
 ) -> PageType | None:
     """The page decoded in one go; None if that fails or might take too much memory."""
     if reader.allowance.too_dense(body, reader.check):
-        raise _invalid(f"it has more than {reader.allowance.objects} objects")
+        raise _invalid(f"more than {reader.allowance.objects} objects")
     reader.wide = reader.allowance.too_wide(body)
     if reader.wide:
         return None
@@ -194,13 +194,13 @@ def _result(page: PortalPage | ServerPage | RawPage) -> tuple[Any, ...]:
     if not page.success:
         raise NotSuccessfulError
     if page.result is None:
-        raise _invalid("it has no result list")
+        raise _invalid("no result list")
     return page.result.members
 
 
 def _invalid(problem: str) -> ListingError:
     text = truncate(problem, LONGEST_PROBLEM)
-    return ListingError(Reason.INVALID_RESPONSE, f"the answer is not a listing: {text}")
+    return ListingError(Reason.INVALID_RESPONSE, f"the response is not a listing: {text}")
 
 
 class _Notes(set[str]):

@@ -114,7 +114,7 @@ class Lenient:
         if special is not None:
             return special(raw)
         if size(raw) > self._allowance.text:
-            raise msgspec.ValidationError(f"{size(raw)} bytes are too many - at `$.{name}`")
+            raise msgspec.ValidationError(f"{size(raw)} bytes exceed the limit - at `$.{name}`")
         try:
             return decoder.decode(raw)
         except msgspec.ValidationError as problem:

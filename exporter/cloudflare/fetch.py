@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import http.client
 import logging
-import os
-import re
-import resource
-import socket
-import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Protocol
 
@@ -21,13 +13,13 @@ import msgspec
 import requests
 from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
-from urllib3.exceptions import HTTPError
 
 from exporter import __version__
 from exporter.cloudflare.bounds import as_integer
+from exporter.cloudflare.connection_errors import Peers, connection_failure
 from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
 from exporter.cloudflare.texts import Redact, safe_text
-from exporter.deadline import Deadline, timed_out
+from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.logs import event
 
@@ -99,6 +91,7 @@ class Fetcher:
         self._observer = observer
         self._redact = redact
         self._in_flight = InFlight()
+        self._route = route
         self._session = _Session(route)
         adapter = InterruptibleAdapter(self._in_flight)
         self._session.mount("https://", adapter)
@@ -141,7 +134,8 @@ class Fetcher:
         except ListingError:
             raise
         except Exception as problem:  # whatever a library raises, the account has failed
-            raise _failure(problem, deadline) from problem
+            peers = Peers(url, self._route.proxy_url, self._route.ca_file)
+            raise connection_failure(problem, deadline, peers) from problem
         finally:
             self._in_flight.clear()
             self._observer.request_done(seen.code, seen.seconds, seen.size, seen.headers)
@@ -185,8 +179,8 @@ class Fetcher:
         for piece in self._pieces(response, deadline):
             start, seen.size = seen.size, seen.size + len(piece)
             if seen.size > self._max_bytes:
-                limit = f"--api.max-response-size allows ({self._max_bytes} bytes)"
-                raise _invalid(f"it is larger than {limit}")
+                limit = f"--api.max-response-size ({self._max_bytes} bytes)"
+                raise _invalid(f"larger than {limit}")
             body[start : seen.size] = piece
         del body[seen.size :]
 
@@ -199,7 +193,7 @@ class Fetcher:
         if encoding.lower() in {"gzip", "x-gzip"}:
             return _decompressed(raw, deadline)
         shown = safe_text(encoding, self._redact, 60)
-        raise _invalid(f"it is compressed as '{shown}', which was not asked for")
+        raise _invalid(f"unsupported Content-Encoding '{shown}'")
 
 
 class _Session(requests.Session):
@@ -250,7 +244,9 @@ def _raw_pieces(response: requests.Response, deadline: Deadline) -> Iterator[byt
     expected = response.raw.length_remaining
     if expected:
         raise ListingError(
-            Reason.CONNECTION, f"the body ended {_bytes(expected)} too early", transient=True
+            Reason.CONNECTION,
+            f"the response body is truncated: {_bytes(expected)} are missing",
+            transient=True,
         )
 
 
@@ -270,113 +266,16 @@ def _decompressed(pieces: Iterator[bytes], deadline: Deadline) -> Iterator[bytes
                 members += 1
                 decoder = zlib.decompressobj(wbits=31)
             if members > MAX_MEMBERS:
-                raise _invalid("its gzip has too many members")
+                raise _invalid("too many gzip members")
             deadline.check()
             try:
                 yield decoder.decompress(pending, PIECE)
             except zlib.error as problem:
-                raise _invalid("it is not the gzip that its header says") from problem
+                raise _invalid("invalid gzip") from problem
             pending = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if decoder is not None and not decoder.eof:
-        raise _invalid("its gzip ends too early")
-
-
-# --- failures ----------------------------------------------------------------------------------
-
-_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
-
-_HINT_CERTIFICATE = (
-    "if a proxy in between inspects TLS, name its authority with ca_file or SSL_CERT_FILE; "
-    "check this machine's clock as well"
-)
-_HINT_NAME = "check DNS on this machine, and the host in CLOUDFLARE_BASE_URL or the proxy's URL"
-_HINT_REFUSED = (
-    "nothing listens at that address and port, or a firewall rejects it; check "
-    "CLOUDFLARE_BASE_URL and the proxy's URL"
-)
-_HINT_PROXY_LOGIN = "check the user and the password in the proxy's URL"
+        raise _invalid("truncated gzip")
 
 
 def _invalid(problem: str) -> ListingError:
-    return ListingError(Reason.INVALID_RESPONSE, f"the answer cannot be read: {problem}")
-
-
-def _failure(problem: Exception, deadline: Deadline) -> ListingError:
-    """Converts a library's exception to the account's failure."""
-    errors = tuple(_chain(problem))
-    if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
-        return timed_out()
-    if _no_descriptor_left(errors):
-        return _connection("too many open files", _hint_descriptors())
-    for error in errors:
-        found = _named(error)
-        if found is not None:
-            return _connection(*found)
-    if any(isinstance(one, HTTPError | http.client.HTTPException) for one in errors):
-        return _connection("the answer is not HTTP, or was cut off", None)
-    return ListingError.internal(problem)
-
-
-def _hint_descriptors() -> str:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (
-        f"the limit of {limit} open files is used up; raise it (LimitNOFILE= in systemd, ulimit -n)"
-    )
-
-
-def _connection(cause: str, hint: str | None) -> ListingError:
-    return ListingError(
-        Reason.CONNECTION, f"no answer from the API: {cause}", transient=True, hint=hint
-    )
-
-
-def _named(error: BaseException) -> tuple[str, str | None] | None:
-    """A description without URLs or headers, and a hint."""
-    found: tuple[str, str | None]
-    match error:
-        case ssl.SSLCertVerificationError():
-            found = f"its certificate is not trusted ({error.verify_message})", _HINT_CERTIFICATE
-        case ssl.SSLError():
-            found = f"TLS failed ({error.reason or 'no reason given'})", None
-        case socket.gaierror():
-            found = f"its name cannot be resolved ({error.strerror})", _HINT_NAME
-        case ConnectionRefusedError():
-            found = "connection refused", _HINT_REFUSED
-        case OSError(errno=int(), strerror=str(cause)):
-            found = cause.lower(), None
-        case OSError() if tunnel := _TUNNEL.search(str(error)):
-            refused = int(tunnel[1]) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-            hint = _HINT_PROXY_LOGIN if refused else None
-            found = f"the proxy answered HTTP {tunnel[1]}", hint
-        case _:
-            return None
-    return found
-
-
-def _no_descriptor_left(errors: tuple[BaseException, ...]) -> bool:
-    """Whether the limit of open files is the cause: name lookups report it as other errors."""
-    if any(
-        isinstance(one, OSError) and one.errno in {errno.EMFILE, errno.ENFILE} for one in errors
-    ):
-        return True
-    if not any(isinstance(one, socket.gaierror) for one in errors):
-        return False
-    try:
-        os.close(os.dup(0))
-    except OSError as problem:
-        return problem.errno in {errno.EMFILE, errno.ENFILE}
-    return False
-
-
-def _chain(problem: BaseException) -> Iterator[BaseException]:
-    """The error and everything it wraps: cause, context and arguments."""
-    seen: list[BaseException] = []
-    waiting = [problem]
-    while waiting:
-        error = waiting.pop(0)
-        if error in seen:
-            continue
-        seen.append(error)
-        yield error
-        inner = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
-        waiting.extend(item for item in inner if isinstance(item, BaseException))
+    return ListingError(Reason.INVALID_RESPONSE, f"cannot read the response: {problem}")

@@ -68,7 +68,7 @@ def _utf8(body: Body, check: Callable[[], None]) -> Body:
     for piece in _pieces(body, check):
         fixed += decoder.decode(piece).encode()
         if len(fixed) > most:
-            raise UnrepairableError("it is not UTF-8")
+            raise UnrepairableError("not UTF-8")
     fixed += decoder.decode(b"", final=True).encode()
     return fixed
 
@@ -159,5 +159,5 @@ def _after_string(body: Body, place: int, check: Callable[[], None]) -> int:
 def _at_most(most: int, places: Iterator[T]) -> Iterator[T]:
     for count, place in enumerate(places):
         if count >= most:
-            raise UnrepairableError("it is full of what JSON does not allow")
+            raise UnrepairableError("too many JSON syntax errors")
         yield place

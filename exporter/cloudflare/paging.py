@@ -40,7 +40,7 @@ async def list_all(fetch: FetchPages, per_page: int, parallel: int) -> tuple[Pag
             return tuple(pages.pages)
     raise ListingError(
         Reason.INCOMPLETE,
-        f"{pages.missing} of {pages.total} items are missing, and were again when asked once more",
+        f"{pages.missing} of {pages.total} items are missing, also after a retry",
     )
 
 
@@ -95,9 +95,7 @@ class _Pages:
         if self._ended or (self.total is not None and not self.missing):
             return range(0)
         if done >= MAX_PAGES:
-            raise ListingError(
-                Reason.INVALID_RESPONSE, f"the listing has no end: {done} pages and still more"
-            )
+            raise ListingError(Reason.INVALID_RESPONSE, f"the listing has more than {done} pages")
         if self.total is None:
             return range(done + 1, done + 2)
         last = max(-(-self.total // self._size), done + 1)

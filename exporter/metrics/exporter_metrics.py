@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from importlib import resources
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from exporter import __version__
+from exporter import __version__, revision
 from exporter.metrics import catalog as c
 from exporter.metrics.samples import Family, label, listed
 
@@ -46,9 +45,3 @@ class ExporterMetrics:
         yield listed(c.BUILD_INFO, [(self._build, 1)])
         yield listed(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
         yield listed(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
-
-
-def revision() -> str:
-    """The commit that this was built from, from a file written by the image build."""
-    recorded = resources.files("exporter").joinpath("REVISION")
-    return recorded.read_text().strip() if recorded.is_file() else "unknown"

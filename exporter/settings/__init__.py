@@ -1,5 +1,6 @@
-"""Flags, environment and file become one frozen value, or one line that says what to mend."""
+"""Flags, environment and file become one frozen value, or an error that says what to fix."""
 
+from exporter.settings.arguments import given_log_format
 from exporter.settings.effective import effective
 from exporter.settings.flags import ENVIRONMENT, FLAGS, Flag, Variable
 from exporter.settings.load import load
@@ -28,5 +29,6 @@ __all__ = [
     "Settings",
     "Variable",
     "effective",
+    "given_log_format",
     "load",
 ]

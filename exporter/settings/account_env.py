@@ -13,7 +13,7 @@ from exporter.settings.secret_files import SecretReader, check_secret
 from exporter.settings.values import Account, Credentials, Listing, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 TOKEN = "CLOUDFLARE_API_TOKEN"  # noqa: S105 - the variable's name, not a token
 TOKEN_FILE = "CLOUDFLARE_API_TOKEN_FILE"  # noqa: S105 - as above
@@ -25,14 +25,15 @@ ACCOUNT_ID = "CLOUDFLARE_ACCOUNT_ID"
 ACCOUNT_VARIABLES = (TOKEN, TOKEN_FILE, EMAIL, KEY, KEY_FILE, ACCOUNT_ID)
 
 _EMAIL = re.compile(r"[^@\s<>\"'`,;$]+@[^@\s<>\"'`,;$]+\.[^@\s<>\"'`,;$.]+")
-_NOT_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
-_ID = re.compile(r"[0-9a-fA-F]{32}")
+ID_LENGTH = 32
+_ID = re.compile(r"[0-9a-fA-F]*")
+_RIGHT = "the account ID (32 hexadecimal digits)"
 
 _NO_CREDENTIALS = (
-    f"{TOKEN}: is not set; set it to an API token with the permission 'MCP Portals Read' "
-    f"(or set {EMAIL} and {KEY}), or try --demo"
+    f"{TOKEN}: not set; set it to an API token with the permission 'MCP Portals Read', or try "
+    "--demo"
 )
-_NO_ACCOUNT = f"{ACCOUNT_ID}: is not set; set it to the account's 32 hexadecimal digits"
+_NO_ACCOUNT = f"{ACCOUNT_ID}: not set; set it to the account ID (32 hexadecimal digits)"
 
 
 def account_from(
@@ -43,15 +44,20 @@ def account_from(
     Raises:
         SettingsError: names the variable, never its value.
     """
-    credentials, notices = _credentials(variables)
+    problems: list[str] = []
     account_id = variables.get(ACCOUNT_ID, "")
-    complaint = id_mistake(account_id, credentials) if account_id else None
+    credentials, notices = Credentials(), tuple[str, ...]()
+    try:
+        credentials, notices = _credentials(variables)
+    except SettingsError as problem:
+        problems.extend(problem.problems)
+    complaint = id_mistake(account_id, {variables.get(name, "") for name in (TOKEN, KEY)})
     if not account_id:
-        raise SettingsError(_NO_ACCOUNT)
-    if complaint:
-        raise SettingsError(f"{ACCOUNT_ID}: {complaint}")
-    if not is_usual_id(account_id):
-        notices = (*notices, f"{ACCOUNT_ID} is not 32 hexadecimal digits; is it the account's id?")
+        problems.append(_NO_ACCOUNT)
+    elif complaint:
+        problems.append(f"{ACCOUNT_ID}: {complaint}")
+    if problems:
+        raise SettingsError(*problems)
     account = Account(
         name=account_id,
         account_id=account_id,
@@ -65,9 +71,9 @@ def _credentials(variables: Mapping[str, str]) -> tuple[Credentials, tuple[str, 
     has_token, has_key = (_one_of(variables, TOKEN, TOKEN_FILE), _one_of(variables, KEY, KEY_FILE))
     email = variables.get(EMAIL, "")
     if has_token and has_key:
-        raise SettingsError(f"{has_token}, {has_key}: both are set; unset one, the key if in doubt")
+        raise SettingsError(f"{has_token}, {has_key}: both are set; unset one, preferably the key")
     if has_token:
-        unused = f"{EMAIL} is set beside a token and is not used"
+        unused = f"{EMAIL} is ignored, because a token is set"
         token = _secret(variables, has_token, TOKEN_FILE, "token")
         return Credentials(token=token), (unused,) if email else ()
     if not email and not has_key:
@@ -84,13 +90,13 @@ def _one_of(variables: Mapping[str, str], name: str, file_name: str) -> str:
 
 def _legacy(variables: Mapping[str, str], email: str, has_key: str) -> Credentials:
     if not has_key:
-        raise SettingsError(f"{KEY}: is not set beside {EMAIL}; set it, or better {TOKEN} alone")
+        raise SettingsError(f"{KEY}: not set, but {EMAIL} is; set both, or preferably only {TOKEN}")
     if not email:
         raise SettingsError(
-            f"{EMAIL}: is not set beside {has_key}; set it, or better {TOKEN} alone"
+            f"{EMAIL}: not set, but {has_key} is; set both, or preferably only {TOKEN}"
         )
     if not is_email(email):
-        raise SettingsError(f"{EMAIL}: is not an e-mail address; set the one of the key's user")
+        raise SettingsError(f"{EMAIL}: is not an email address; use the one of the key's user")
     return Credentials(email=email, key=_secret(variables, has_key, KEY_FILE, "key"))
 
 
@@ -124,21 +130,15 @@ def is_email(text: str) -> bool:
     return bool(_EMAIL.fullmatch(text)) and text.isascii()
 
 
-def is_usual_id(text: str) -> bool:
-    """Whether it looks as ids of accounts do."""
-    return bool(_ID.fullmatch(text))
-
-
-def id_mistake(text: str, credentials: Credentials) -> str | None:
-    """What is wrong with an account's id and how to mend it; None if nothing is."""
-    if text in credentials.secrets:
-        return "holds the credentials; set the account's 32 hexadecimal digits"
-    complaint = mistake(text, "id")
+def id_mistake(text: str, secrets: Iterable[str]) -> str | None:
+    """What is wrong with an account's ID and how to fix it; None if nothing is."""
+    if text in secrets:
+        return f"contains the API token or key; use {_RIGHT}"
+    complaint = mistake(text, "account ID")
     if complaint:
         return complaint
-    if _NOT_AN_ID.search(text):
-        return (
-            "has characters that no id has, such as a slash or an @; set the "
-            "account's 32 hexadecimal digits"
-        )
+    if len(text) != ID_LENGTH:
+        return f"has {len(text)} characters; use {_RIGHT}"
+    if not _ID.fullmatch(text):
+        return f"contains characters other than hexadecimal digits; use {_RIGHT}"
     return None

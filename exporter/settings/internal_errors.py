@@ -1,4 +1,4 @@
-"""Faults that nobody foresaw, as errors of the settings."""
+"""Unexpected exceptions, as errors of the settings."""
 
 from __future__ import annotations
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
 from exporter.settings.account_env import ACCOUNT_VARIABLES, account_from
-from exporter.settings.flags import FLAGS, TWIN_PREFIX, Flag, argument_parser
+from exporter.settings.arguments import parsed_arguments
+from exporter.settings.flags import FLAGS, Flag
 from exporter.settings.internal_errors import foreseen
+from exporter.settings.misspelled import misspelled
 from exporter.settings.proxies import routed
-from exporter.settings.urls import base_url, is_plain_remote
+from exporter.settings.urls import api_url, is_plain_remote
 from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Probes, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_FLAG_LIKE = re.compile(r"--[a-z]+([._-][a-z]+)*")
 _BASE_URL = "CLOUDFLARE_BASE_URL"
 
 
@@ -29,30 +28,36 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     An empty variable counts as unset. ``--help`` and ``--version`` print and raise ``SystemExit``.
 
     Raises:
-        SettingsError: one line that names the setting, what is wrong with it and how to mend it;
-            it holds no part of a secret.
+        SettingsError: a line for each setting that cannot be used: its name, what is wrong with it
+            and how to fix it, without any part of a secret.
     """
     with foreseen("the settings"):
-        return _load(argv, environ)
+        variables = {name: value for name, value in environ.items() if value}
+        try:
+            return _load(argv, environ, variables)
+        except SettingsError as problem:
+            # What is not set may be misspelled.
+            raise SettingsError(*problem.problems, *misspelled(variables)) from problem.__cause__
 
 
-def _load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    variables = {name: value for name, value in environ.items() if value}
-    given = _Given(_parse_arguments(argv), variables)
-    values: dict[str, Any] = {flag.field: given.value(flag) for flag in FLAGS}
+def _load(
+    argv: Sequence[str], environ: Mapping[str, str], variables: Mapping[str, str]
+) -> Settings:
+    given = _Given(parsed_arguments(argv), variables)
+    values = given.values()
     _check_combinations(values, given)
     listing = {name: values.pop(name) for name in _LISTING & values.keys()}
     listing["probes"] = _probes(values)
     if not given.has("route_prefix"):
         values["route_prefix"] = _path_of(values["external_url"])
     if values["demo"]:
-        return _settings(values, (), Listing(**listing), _misspelt(variables))
+        return _settings(values, (), Listing(**listing), misspelled(variables))
     url, url_notices = _base_url(variables)
     defaults = Listing(base_url=url, **listing)
     accounts, notices = _accounts(values["config_file"], variables, defaults)
     accounts = routed(accounts, environ)
     _check_offset(accounts, values, given)
-    return _settings(values, accounts, defaults, (*_misspelt(variables), *notices, *url_notices))
+    return _settings(values, accounts, defaults, (*misspelled(variables), *notices, *url_notices))
 
 
 _LISTING = frozenset(Listing.__struct_fields__)
@@ -93,7 +98,7 @@ def _accounts(
     accounts, notices = accounts_from_file(file, defaults)
     unused = [name for name in ACCOUNT_VARIABLES if name in variables]
     if unused:
-        beside = f"{', '.join(unused)}: not used, since a configuration file has the accounts"
+        beside = f"{', '.join(unused)} ignored: the accounts are read from the configuration file"
         notices = (beside, *notices)
     return accounts, notices
 
@@ -104,6 +109,23 @@ class _Given:
     def __init__(self, arguments: Mapping[str, Any], variables: Mapping[str, str]) -> None:
         self._arguments = arguments
         self._variables = variables
+
+    def values(self) -> dict[str, Any]:
+        """The value of each flag, by field.
+
+        Raises:
+            SettingsError: with a line for each that cannot be used.
+        """
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for flag in FLAGS:
+            try:
+                values[flag.field] = self.value(flag)
+            except SettingsError as problem:
+                problems.extend(problem.problems)
+        if problems:
+            raise SettingsError(*problems)
+        return values
 
     def value(self, flag: Flag) -> object:
         """The flag's value, its default where it is not given."""
@@ -130,39 +152,20 @@ class _Given:
         return self._arguments[field] is not None or flag.environment in self._variables
 
 
-def _parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
-    given, unknown = argument_parser().parse_known_args(argv)
-    if unknown:
-        raise SettingsError(_unknown(unknown[0]))
-    return vars(given)
-
-
-def _unknown(argument: str) -> str:
-    # What follows an equals sign, or stands alone, may be a secret that was put in a wrong place.
-    name = argument.partition("=")[0]
-    if not _FLAG_LIKE.fullmatch(name):
-        return "the command line has an argument that belongs to no flag; remove it, or see --help"
-    close = difflib.get_close_matches(name, [flag.name for flag in FLAGS], n=1, cutoff=0.7)
-    advice = f"did you mean {close[0]}?" if close else "see --help for those that there are"
-    return f"{name}: there is no such flag; {advice}"
-
-
 def _check_combinations(values: Mapping[str, Any], given: _Given) -> None:
     modes = [mode for mode in ("config_check", "once", "check") if values[mode]]
     if len(modes) > 1:
         first, second = (given.origin(mode) for mode in modes[:2])
-        raise SettingsError(f"{second}: cannot be used together with {first}; leave one out")
+        raise SettingsError(f"{second}: cannot be combined with {first}; remove one of them")
     if values["textfile"] and not values["once"]:
-        raise SettingsError(f"{given.origin('textfile')}: works with --once alone; add --once")
+        raise SettingsError(f"{given.origin('textfile')}: requires --once")
     if given.has("check_format") and not values["check"]:
-        raise SettingsError(
-            f"{given.origin('check_format')}: works with --check alone; add --check"
-        )
+        raise SettingsError(f"{given.origin('check_format')}: requires --check")
     if values["check_probe"] and not values["check"]:
-        raise SettingsError(f"{given.origin('check_probe')}: works with --check alone; add --check")
+        raise SettingsError(f"{given.origin('check_probe')}: requires --check")
     if values["demo"] and values["config_file"]:
         name, demo = given.origin("config_file"), given.origin("demo")
-        raise SettingsError(f"{name}: the demo has an account of its own; leave out this or {demo}")
+        raise SettingsError(f"{name}: cannot be combined with {demo}; remove one of them")
 
 
 def _check_offset(accounts: Sequence[Account], values: Mapping[str, Any], given: _Given) -> None:
@@ -172,8 +175,8 @@ def _check_offset(accounts: Sequence[Account], values: Mapping[str, Any], given:
             name = given.origin("scrape_timeout_offset")
             whose = f" of account {account.name!a}" if values["config_file"] else ""
             raise SettingsError(
-                f"{name}: {offset:g} s is not below the scrape timeout of {account.timeout:g} s"
-                f"{whose}; lower it, or raise --scrape.timeout"
+                f"{name}: {offset:g} s is not below the timeout of {account.timeout:g} s{whose}; "
+                "lower it, or raise --scrape.timeout"
             )
 
 
@@ -183,24 +186,9 @@ def _path_of(url: str) -> str:
 
 def _base_url(variables: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     try:
-        url = base_url(variables.get(_BASE_URL, DEFAULT_BASE_URL))
+        url = api_url(variables.get(_BASE_URL, DEFAULT_BASE_URL))
     except ValueError as error:
         raise SettingsError(f"{_BASE_URL}: {error}") from None
     if is_plain_remote(url):
-        return url, (f"{_BASE_URL} is not https: credentials travel unencrypted",)
+        return url, (f"{_BASE_URL} is not https: credentials are unencrypted",)
     return url, ()
-
-
-def _misspelt(variables: Mapping[str, str]) -> tuple[str, ...]:
-    # Not an error: Kubernetes sets variables of its own under this prefix, from a service's name.
-    twins = {flag.environment.removeprefix(TWIN_PREFIX) for flag in FLAGS}
-    ours = {name.removeprefix(TWIN_PREFIX) for name in variables if name.startswith(TWIN_PREFIX)}
-    close = (
-        (name, difflib.get_close_matches(name, sorted(twins), n=1, cutoff=0.85))
-        for name in sorted(ours - twins)
-    )
-    return tuple(
-        f"{TWIN_PREFIX}{name} is not a setting; is {TWIN_PREFIX}{twin[0]} meant?"
-        for name, twin in close
-        if twin
-    )

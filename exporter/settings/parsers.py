@@ -51,17 +51,19 @@ def switch(text: str) -> bool:
     """``true``, ``1``, ``yes`` or their opposites, in any case."""
     word = text.strip().lower()
     if word not in TRUE | FALSE:
-        raise ValueError(f"{shown(text)} is neither true nor false; set true or false")
+        raise ValueError(f"{shown(text)} is not a boolean; use true or false")
     return word in TRUE
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser that takes one of the words."""
+def one_of(*choices: str, also: Mapping[str, str] | None = None) -> Callable[[str], str]:
+    """A parser that takes one of the words in any case; ``also`` maps other words to them."""
 
     def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{shown(text)} is not known; use one of {', '.join(choices)}")
-        return text
+        word = text.strip().lower()
+        word = (also or {}).get(word, word)
+        if word not in choices:
+            raise ValueError(f"{shown(text)} is not one of {', '.join(choices)}")
+        return word
 
     return parse
 
@@ -72,7 +74,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if re.fullmatch(r"[0-9]{1,9}", text) and lowest <= int(text) <= highest:
             return int(text)
-        raise ValueError(f"{shown(text)} is not a whole number from {lowest} to {highest}")
+        raise ValueError(f"{shown(text)} is not an integer from {lowest} to {highest}")
 
     return parse
 
@@ -81,7 +83,7 @@ def seconds(text: str) -> float:
     """A time above zero, such as ``9``, ``0.5``, ``9s`` or ``500ms``."""
     value = seconds_or_zero(text)
     if not value > 0:
-        raise ValueError(f"{shown(text)} is not above 0; use a number of seconds such as 9")
+        raise ValueError(f"{shown(text)} must be greater than 0")
     return value
 
 
@@ -90,8 +92,9 @@ def seconds_or_zero(text: str) -> float:
     try:
         return float(text) if _NUMBER.fullmatch(text) else _duration(text)
     except ValueError:
-        complaint = f"{shown(text)} is not a time; use a number of seconds such as 9 or 0.5"
-        raise ValueError(complaint) from None
+        raise ValueError(
+            f"{shown(text)} is not a duration; use seconds such as 9 or 0.5, or 30s, 5m, 1h30m"
+        ) from None
 
 
 def _duration(text: str) -> float:
@@ -117,14 +120,14 @@ def size(text: str) -> int:
     found = _SIZE.fullmatch(text)
     number = int(found[1]) * _BYTES[found[2].lower()] if found else 0
     if not number:
-        raise ValueError(f"{shown(text)} is not a size; use bytes, or a number with KiB, MiB, GiB")
+        raise ValueError(f"{shown(text)} is not a size; use bytes or a unit such as 256MiB")
     return number
 
 
 def path(text: str) -> str:
     """A file's path; nothing is known yet of the file."""
     if "\x00" in text:
-        raise ValueError(f"{shown(text)} has a null character, which no path has")
+        raise ValueError(f"{shown(text)} contains a null character")
     return text
 
 
@@ -133,21 +136,21 @@ def listen_address(text: str) -> ListenAddress:
     if text.startswith("unix:"):
         return _unix(text)
     if "://" in text or "/" in text:
-        raise ValueError(f"{shown(text)} is a URL or a path; use host:port or :port alone")
+        raise ValueError(f"{shown(text)} is a URL or a path; use HOST:PORT, :PORT or unix:/PATH")
     host, colon, port = text.rpartition(":")
     if not colon:
-        raise ValueError(f"{shown(text)} has no port; use host:port, or :port for all interfaces")
+        raise ValueError(f"{shown(text)} has no port; use HOST:PORT, or :PORT for all interfaces")
     if not _PORT.fullmatch(port) or int(port) > MAX_PORT:
-        raise ValueError(f"{shown(port)} is not a port; use a number from 0 to {MAX_PORT}")
+        raise ValueError(f"{shown(port)} is not a port from 0 to {MAX_PORT}")
     return ListenAddress(_host(host), int(port))
 
 
 def _unix(text: str) -> ListenAddress:
     where = path(text.removeprefix("unix:"))
     if not where.startswith("/") or where.endswith("/"):
-        raise ValueError(f"{shown(text)} has no absolute path; use unix:/run/exporter.sock")
+        raise ValueError(f"{shown(text)} is not an absolute path; use unix:/run/exporter.sock")
     if len(os.fsencode(where)) > LONGEST_UNIX_PATH:
-        raise ValueError(f"{shown(text)} is too long for a socket; use a shorter path")
+        raise ValueError(f"{shown(text)} is too long for a Unix socket; use a shorter path")
     return ListenAddress(path=where)
 
 
@@ -155,9 +158,9 @@ def _host(text: str) -> str:
     if text.startswith("[") and text.endswith("]"):
         return _ipv6(text)
     if ":" in text:
-        raise ValueError(f"{shown(text)} has colons; put an IPv6 address in brackets: [::1]:10180")
+        raise ValueError(f"{shown(text)} contains colons; write an IPv6 address as [::1]:10180")
     if text and not is_host(text):
-        raise ValueError(f"{shown(text)} is not a host; leave it out to listen on all interfaces")
+        raise ValueError(f"{shown(text)} is not a host; use :PORT to listen on all interfaces")
     return text
 
 
@@ -170,19 +173,19 @@ def _ipv6(text: str) -> str:
         return str(address.ipv4_mapped)  # which a socket of IPv6 alone cannot be bound to
     if not address.is_link_local and address.scope_id:
         raise ValueError(
-            f"{shown(text)} is no link-local address; leave out the % and what follows"
+            f"{shown(text)} is not a link-local address; remove the % and what follows it"
         )
     if address.is_link_local and not _INTERFACE.fullmatch(address.scope_id or ""):
-        raise ValueError(f"{shown(text)} needs the name of an interface, such as [fe80::1%eth0]")
+        raise ValueError(f"{shown(text)} requires an interface, such as [fe80::1%eth0]")
     return str(address)
 
 
 def telemetry_path(text: str) -> str:
     """A path that a client can ask for as it stands, and that is not one of the exporter's own."""
     if not text.startswith("/"):
-        raise ValueError(f"{shown(text)} does not begin with a slash; use a path such as /metrics")
+        raise ValueError(f"{shown(text)} does not begin with a slash")
     if text in OWN_PATHS or text.startswith(("/-/", "/runbooks/")):
-        raise ValueError(f"{shown(text)} is kept for the exporter itself; use another path")
+        raise ValueError(f"{shown(text)} is reserved; use another path")
     return _plain_path(text)
 
 
@@ -190,7 +193,7 @@ def _plain_path(text: str) -> str:
     inner = text.removesuffix("/").split("/")[1:]
     if not _PATH.fullmatch(text) or not {"", ".", ".."}.isdisjoint(inner):
         raise ValueError(
-            f"{shown(text)} cannot be asked for as it stands; use letters, digits, slashes, dashes"
+            f"{shown(text)} is not a plain path; use letters, digits, slashes and dashes only"
         )
     return text
 

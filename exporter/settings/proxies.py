@@ -120,7 +120,7 @@ def check_authorities(path: str) -> None:
     except read_file.UnreadableError as problem:
         raise ValueError(f"the file {problem}") from None
     except OSError:  # that of ssl is one
-        raise ValueError("holds no certificate in PEM; name a file that does") from None
+        raise ValueError("contains no PEM certificate") from None
 
 
 def _has_hashed_files(path: str) -> bool:

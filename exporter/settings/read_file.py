@@ -23,9 +23,9 @@ def read(name: str, limit: int) -> bytes:
     try:
         kind = Path(name).stat().st_mode
         if stat.S_ISDIR(kind):
-            raise UnreadableError("is a directory; name a file")
+            raise UnreadableError("is a directory, not a file")
         if not stat.S_ISREG(kind):  # a pipe would block, and could not be read again
-            raise UnreadableError("is not a regular file; name one that is")
+            raise UnreadableError("is not a regular file")
         with Path(name).open("rb") as opened:
             data = opened.read(limit + 1)
     except (OSError, ValueError) as problem:
@@ -39,4 +39,4 @@ def cause(problem: OSError | ValueError) -> str:
     """Why a file cannot be opened; an error of another kind is about the name itself."""
     if isinstance(problem, OSError):
         return (problem.strerror or "unknown").lower()
-    return "its name has a character that no path has"
+    return "the name contains an invalid character"

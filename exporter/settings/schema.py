@@ -16,19 +16,29 @@ DURATION = r"^([0-9]+(\.[0-9]+)?|\.[0-9]+)$|^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$
 SIZE = r"^[0-9]+ ?([KkMmGg][Ii][Bb])?$"
 
 
-def _key(description: str, right: str, *, examples: list[Any] | None = None) -> Meta:
-    """What a key means, and in an error what would be right."""
-    return Meta(description=description, examples=examples, extra={"right": right})
+def _key(
+    description: str, right: str, *, examples: list[Any] | None = None, pattern: str = ""
+) -> Meta:
+    """What a key means, and in an error what would be right.
+
+    The pattern is for editors alone: the program has an error for each way to miss it.
+    """
+    return Meta(
+        description=description,
+        examples=examples,
+        extra={"right": right},
+        extra_json_schema={"pattern": pattern} if pattern else None,
+    )
 
 
-_TIME_RIGHT = "use a number of seconds such as 30, or a duration such as 30s or 5m"
-_PATH_RIGHT = "use the path of a file, as text"
-_TEXT_RIGHT = "write it as text, in quotes"
+_TIME_RIGHT = "use seconds such as 30, or a duration such as 30s or 5m"
+_PATH_RIGHT = "use the path of a file"
+_TEXT_RIGHT = "use a string, in quotes"
 
 BaseUrl = Annotated[
     str,
     _key(
-        "Base URL of the API, /client/v4 included.",
+        "Base URL of the API, including /client/v4.",
         "use https://HOST/PATH",
         examples=["https://api.cloudflare.com/client/v4"],
     ),
@@ -36,39 +46,39 @@ BaseUrl = Annotated[
 Timeout = Annotated[
     Annotated[float, Meta(gt=0, le=LONGEST_TIME)] | Annotated[str, Meta(pattern=DURATION)],
     _key(
-        "Longest time that a listing may take, whoever waits for it.",
+        "Timeout for listing the account, shared by all scrapes that wait for it.",
         _TIME_RIGHT,
         examples=[9, "30s"],
     ),
 ]
 PerPage = Annotated[
     Annotated[int, Meta(ge=1, le=100)],
-    _key("Portals asked for in one page.", "use a whole number from 1 to 100"),
+    _key("Portals requested per page.", "use an integer from 1 to 100"),
 ]
 ParallelPages = Annotated[
     Annotated[int, Meta(ge=1, le=16)],
     _key(
-        "Pages after the first that are fetched at the same time.",
-        "use a whole number from 1 to 16",
+        "Maximum number of pages fetched in parallel, after the first.",
+        "use an integer from 1 to 16",
     ),
 ]
 MaxResponseSize = Annotated[
     Annotated[int, Meta(ge=1, le=2**40)] | Annotated[str, Meta(pattern=SIZE)],
     _key(
-        "Largest page that is read, after decompression.",
-        "use a number of bytes, or a number with KiB, MiB or GiB",
+        "Maximum size of an API response, after decompression.",
+        "use bytes or a unit such as 256MiB",
         examples=["256MiB"],
     ),
 ]
 
 
 class Collectors(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is listed besides the portals."""
+    """What is listed in addition to the portals."""
 
     servers: Annotated[
         bool | UnsetType,
         _key(
-            "List the account's servers too, so that servers attached to no portal are seen.",
+            "Also list the account's servers, to include servers that are not in any portal.",
             "use true or false",
         ),
     ] = UNSET
@@ -77,7 +87,7 @@ class Collectors(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 CollectorsKey = Annotated[
     Collectors | list[Literal["servers"]],
     _key(
-        "What is listed besides the portals, as a mapping or as a list of names.",
+        "What to list in addition to the portals, as a mapping or as a list of names.",
         "use servers: true, or the list [servers]",
         examples=[{"servers": True}, ["servers"]],
     ),
@@ -85,7 +95,7 @@ CollectorsKey = Annotated[
 CacheTtl = Annotated[
     Annotated[float, Meta(ge=0, le=LONGEST_TIME)] | Annotated[str, Meta(pattern=DURATION)],
     _key(
-        "Time for which one listing serves further scrapes; 0 lists at every scrape.",
+        "How long a listing is cached and served to further scrapes; 0 disables the cache.",
         _TIME_RIGHT,
         examples=[0, "5m"],
     ),
@@ -93,7 +103,7 @@ CacheTtl = Annotated[
 ProxyUrl = Annotated[
     str,
     _key(
-        "HTTP proxy on the way to the API, in place of HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        "HTTP proxy for API requests; overrides HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         "use http://HOST:PORT",
         examples=["http://proxy.example.com:3128"],
     ),
@@ -101,8 +111,8 @@ ProxyUrl = Annotated[
 CaFile = Annotated[
     str,
     _key(
-        "File of certificate authorities in PEM to trust, in place of those that the environment "
-        "names; a relative path begins at the configuration file.",
+        "PEM file with the certificate authorities to trust; overrides the environment. Relative "
+        "paths are resolved against the directory of the configuration file.",
         _PATH_RIGHT,
     ),
 ]
@@ -199,7 +209,7 @@ class FileAccount(Options, frozen=True, forbid_unknown_fields=True, kw_only=True
     name: Annotated[
         str | UnsetType,
         _key(
-            "How people call the account, 1 to 100 printable characters; its id if not given.",
+            "Display name of the account, 1 to 100 printable characters (default: its ID).",
             _TEXT_RIGHT,
             examples=["production"],
         ),
@@ -207,33 +217,34 @@ class FileAccount(Options, frozen=True, forbid_unknown_fields=True, kw_only=True
     account_id: Annotated[
         str,
         _key(
-            "Id of the account: 32 hexadecimal digits.",
-            "write the account's 32 hexadecimal digits, in quotes",
+            "Account ID: 32 hexadecimal digits.",
+            "use the account ID (32 hexadecimal digits), in quotes",
+            pattern="^[0-9a-fA-F]{32}$",
         ),
     ]
     api_token: Annotated[
         str | UnsetType,
-        _key("API token with the permission 'MCP Portals Read' on the account.", _TEXT_RIGHT),
+        _key("API token with the permission 'MCP Portals Read'.", _TEXT_RIGHT),
     ] = UNSET
     api_token_file: Annotated[
         str | UnsetType,
         _key(
-            "File that holds the token; it is read again when it changes. A relative path begins "
-            "at the configuration file.",
+            "File with the API token; read again at every listing. Relative paths are resolved "
+            "against the directory of the configuration file.",
             _PATH_RIGHT,
             examples=["/run/secrets/production-token"],
         ),
     ] = UNSET
     email: Annotated[
         str | UnsetType,
-        _key("Legacy, with api_key or api_key_file: the user's e-mail address.", _TEXT_RIGHT),
+        _key("Legacy, with api_key or api_key_file: the user's email address.", _TEXT_RIGHT),
     ] = UNSET
     api_key: Annotated[
         str | UnsetType, _key("Legacy, with email: the user's global API key.", _TEXT_RIGHT)
     ] = UNSET
     api_key_file: Annotated[
         str | UnsetType,
-        _key("Legacy, with email: file that holds the key, as for api_token_file.", _PATH_RIGHT),
+        _key("Legacy, with email: file with the API key, like api_token_file.", _PATH_RIGHT),
     ] = UNSET
 
 
@@ -253,7 +264,7 @@ class ConfigFile(Options, frozen=True, forbid_unknown_fields=True, kw_only=True)
     accounts: Annotated[
         list[Annotated[FileAccount, Meta(extra_json_schema=_ONE_SET)]],
         Meta(min_length=1),
-        _key("The accounts to list.", "list at least one account, with account_id and api_token"),
+        _key("The accounts to list.", "add at least one account with account_id and api_token"),
     ]
 
 

@@ -32,55 +32,55 @@ def _is_placeholder(text: str) -> bool:
 _MISTAKES: tuple[tuple[Callable[[str], object], str], ...] = (
     (
         lambda text: _is_placeholder(text.strip()),
-        "holds a placeholder that nothing has replaced; set the {kind} itself",
+        "is a placeholder; replace it with the {kind}",
     ),
     (
         lambda text: _QUOTED.search(text.strip()),
-        "has quotation marks around the {kind}; leave them out",
+        "is in quotation marks; remove them",
     ),
     (
         lambda text: re.match(r"\s*(proxy-)?authorization\s*[:=]", text, re.IGNORECASE),
-        "begins with 'Authorization:'; set the {kind} alone, without the header's name",
+        "begins with 'Authorization:'; set only the {kind}, without the header name",
     ),
     (
         lambda text: re.match(r"\s*bearer(\s|$)", text, re.IGNORECASE),
-        "begins with 'Bearer '; set the {kind} alone, that word is added for you",
+        "begins with 'Bearer '; set only the {kind}",
     ),
     (
         lambda text: _PATH.match(text.strip()),
-        "is a path or a URL; set the {kind} itself, such as with $(cat FILE)",
+        "is a path or a URL; set the {kind} itself, for example with $(cat FILE)",
     ),
     (
         lambda text: re.search(r"[\r\n]", text.strip()),
-        "has a line end inside; set the {kind} alone, on one line",
+        "contains a line break; set only the {kind}, on one line",
     ),
     (
         lambda text: text != text.rstrip("\r\n"),
-        "ends with a line end; remove it, such as with $(cat FILE)",
+        "ends with a line break; remove it, for example with $(cat FILE)",
     ),
     (
         lambda text: text != text.strip(),
-        "has white space before or after the {kind}; remove it",
+        "begins or ends with white space; remove it",
     ),
     (
         lambda text: re.search(r"\s", text),
-        "has white space inside; copy the {kind} again, it has none",
+        "contains white space; copy the {kind} again",
     ),
     (
         lambda text: re.search(r"[\x00-\x1f\x7f-\x9f]", text),
-        "has a control character inside; copy the {kind} again",
+        "contains a control character; copy the {kind} again",
     ),
     (
         lambda text: not text.isascii(),
-        "has characters outside ASCII, such as a typographic dash; copy the {kind} again",
+        "contains non-ASCII characters, such as a typographic dash; copy the {kind} again",
     ),
 )
 
 
 def mistake(text: str, kind: str) -> str | None:
-    """What is wrong with ``text`` as a secret and how to mend it; ``None`` if nothing is.
+    """What is wrong with ``text`` as a secret and how to fix it; ``None`` if nothing is.
 
-    ``kind`` is what it should be: ``token``, ``key`` or ``id``. The answer holds no part of
+    ``kind`` is what it should be: ``token``, ``key`` or ``account ID``. The answer holds no part of
     ``text``.
     """
     for is_made, advice in _MISTAKES:

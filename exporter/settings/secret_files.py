@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from exporter.settings.values import Secret
 
+_USUAL = {"token": 40, "key": 37}
+"""Characters of a secret of each kind."""
+
 MAX_FILE = 64 * 1024
 """Bytes: far more than a secret has, far less than what would hurt."""
 
@@ -29,7 +32,9 @@ def check_secret(text: str, kind: str) -> None:
     """
     complaint = mistake(text, kind)
     if complaint is None and len(text) < SHORTEST_SECRET:
-        complaint = f"is too short for a {kind}; copy it again, whole"
+        complaint = (
+            f"is too short for a {kind}: {len(text)} characters, expected about {_USUAL[kind]}"
+        )
     if complaint:
         raise SettingsError(complaint)
 
@@ -71,10 +76,10 @@ class SecretReader:
         try:
             text = data.decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            complaint = f"is not text in UTF-8; write the {self._kind} into it again"
+            complaint = f"is not UTF-8; write the {self._kind} to it again"
             raise SettingsError(complaint) from None
         if not text:
-            raise SettingsError(f"is empty; write the {self._kind} into it")
+            raise SettingsError(f"is empty; write the {self._kind} to it")
         if text != self._text:
             self._learn(text)
             self._text = text

@@ -15,6 +15,7 @@ SHORTEST_SECRET = 8
 """Shorter ones are no credentials, and would make the log strike out ordinary words."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_CLOUDFLARE, _API_PATH = "api.cloudflare.com", "/client/v4"
 _PROXY_RIGHT = "use http://HOST:PORT"
 
 
@@ -35,19 +36,31 @@ def base_url(text: str) -> str:
         ValueError: says what is wrong and what would be right.
     """
     if re.search(r"[^!-~]", text):
-        raise ValueError("has white space or characters outside ASCII; use https://HOST/PATH")
+        raise ValueError("contains white space or non-ASCII characters; use https://HOST/PATH")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("is not a URL that can be read; use https://HOST/PATH") from None
+        raise ValueError("is not a valid URL; use https://HOST/PATH") from None
     if "@" in parts.netloc:
-        raise ValueError("has a user or password before the host; leave that out")
+        raise ValueError("contains a user or a password; remove it")
     if parts.scheme not in {"http", "https"} or not is_host(host or "") or port == 0:
         raise ValueError("is not an http or https URL with a host; use https://HOST/PATH")
     if "?" in text or "#" in text:
-        raise ValueError("has a query or a fragment; end it with the path, such as /client/v4")
+        raise ValueError("contains a query or a fragment; remove it")
     return text.rstrip("/")
+
+
+def api_url(text: str) -> str:
+    """The base URL of the API, without a slash at its end.
+
+    Raises:
+        ValueError: says what is wrong and what would be right.
+    """
+    url = base_url(text)
+    if urlsplit(url).hostname == _CLOUDFLARE and not url.endswith(_API_PATH):
+        raise ValueError(f"does not end in {_API_PATH}; use https://{_CLOUDFLARE}{_API_PATH}")
+    return url
 
 
 def is_plain_remote(url: str) -> bool:
@@ -73,10 +86,10 @@ def proxy_url(text: str) -> str:
     """
     scheme, user, address = _split(text)
     if scheme.lower().startswith("socks"):
-        raise ValueError("is a SOCKS proxy, which is not supported; use that of an HTTP proxy")
+        raise ValueError("is a SOCKS proxy, which is not supported; use an HTTP proxy")
     if re.search(r"[/?#@\[\]\\]", user):
         raise ValueError(
-            "has one of / ? # @ [ ] \\ in its user or password; write it as "
+            "contains one of / ? # @ [ ] \\ in the user or the password; write it as "
             "%2F, %3F, %23, %40, %5B, %5D, %5C"
         )
     try:
@@ -93,18 +106,18 @@ def _check_user(user: str) -> None:
     """What becomes the ``Basic`` credentials of RFC 7617, which HTTP sends as Latin-1."""
     if re.search(r"[^!-~]", user):
         raise ValueError(
-            "has a user or password with a space, or a character outside ASCII; "
-            "percent-encode it, as %20 for a space"
+            "contains a space or a non-ASCII character in the user or the password; "
+            "percent-encode it (%20 for a space)"
         )
     name, _, password = user.partition(":")
     sent = unquote(name) + unquote(password)
     if re.search(r"[^ -~\xa0-\xff]", sent):
         raise ValueError(
-            "has a character in its user or password that cannot be sent, such as the euro sign; "
-            "use a password of Latin-1 characters"
+            "contains a character in the user or the password that cannot be sent in HTTP; "
+            "use Latin-1 characters only"
         )
     if ":" in unquote(name):
-        raise ValueError("has a user with a colon, which cannot be sent; use another user")
+        raise ValueError("contains a colon in the user, which HTTP cannot send; use another user")
 
 
 def proxy_secrets(url: str) -> tuple[str, ...]:

@@ -162,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         defaults: how an account is listed for which nothing else is said.
         config_file: of the accounts; empty where the environment describes the one there is.
         config_check: whether to say only if the settings can be used.
+        auto_reload_interval: seconds between checks of `config_file` for a change; 0 for none.
         listen_addresses: at least one.
         telemetry_path: begins with a slash.
         web_config_file: TLS and users in the exporter-toolkit's format; empty for none.
@@ -170,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         external_url: where users reach the exporter, without a slash at the end; may be empty.
         max_requests: expositions rendered, or waiting to be, at the same time; 0 for no limit.
         systemd_socket: whether systemd hands over the sockets, in place of `listen_addresses`.
+        stale_after: seconds without a successful sync after which a server is shown as stale.
         scrape_timeout_offset: seconds kept back from the timeout that Prometheus announces.
         once: whether to print one exposition and end.
         textfile: where `once` writes it; empty for standard output.
@@ -186,6 +188,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Listing
     config_file: str
     config_check: bool
+    auto_reload_interval: float
     listen_addresses: tuple[ListenAddress, ...]
     telemetry_path: str
     web_config_file: str
@@ -194,6 +197,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     external_url: str
     max_requests: int
     systemd_socket: bool
+    stale_after: float
     scrape_timeout_offset: float
     once: bool
     textfile: str

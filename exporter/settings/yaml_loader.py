@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import yaml
 
@@ -43,6 +43,11 @@ class Document:
         self.value = value
         self._name = name
         self._node = node
+
+    def errors(self, complaints: Iterable[tuple[str, str]]) -> SettingsError:
+        """One error about all these places and what is wrong there, in the order of the file."""
+        in_order = sorted(complaints, key=lambda one: self._line(one[0]) or 0)
+        return SettingsError(*(str(self.error(*one)) for one in in_order))
 
     def error(self, path: str, complaint: str) -> SettingsError:
         """The error about a place in the file, such as ``accounts[2].api_token``.
@@ -92,7 +97,7 @@ def read(name: str, data_of: Callable[[str, int], bytes] = read_file.read) -> Do
         raise SettingsError(f"{_at(name)}: is nested too deeply; see the documentation") from None
     except (ValueError, ArithmeticError):  # of an escape such as \\UFFFFFFFF
         line = loader.get_mark().line + 1
-        complaint = "is not YAML: has an escape or a number that does not exist"
+        complaint = "invalid YAML: invalid escape or number"
         raise SettingsError(f"{_at(name, line)}: {complaint}") from None
     return Document(name, node, value)
 
@@ -105,11 +110,11 @@ def _text(name: str, data_of: Callable[[str, int], bytes]) -> str:
         raise SettingsError(f"{_at(name)}: {problem}") from None
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
-        raise SettingsError(f"{_at(name, line)}: is not UTF-8; save it in that encoding") from None
+        raise SettingsError(f"{_at(name, line)}: is not UTF-8; save it as UTF-8") from None
     control = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if control:
         line = text.count("\n", 0, control.start()) + 1
-        raise SettingsError(f"{_at(name, line)}: has a control character; remove it")
+        raise SettingsError(f"{_at(name, line)}: contains a control character; remove it")
     return text
 
 
@@ -123,7 +128,7 @@ def _syntax_error(name: str, problem: yaml.MarkedYAMLError) -> SettingsError:
     said = problem.problem or "cannot be read"
     said = f"{problem.context}, {said}" if said.startswith("but ") else said
     words = _QUOTED.sub("something", said)
-    return SettingsError(f"{_at(name, _line(problem))}: is not YAML: {words}")
+    return SettingsError(f"{_at(name, _line(problem))}: invalid YAML: {words}")
 
 
 def _line(problem: yaml.MarkedYAMLError) -> int | None:
@@ -150,13 +155,13 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """Called by the base class for each value; a scalar gives one that fits its tag."""
         if node.tag not in _TAGS:
-            raise _OwnError("has a tag that is not supported; remove it", node.start_mark)
+            raise _OwnError("unsupported YAML tag; remove it", node.start_mark)
         if not isinstance(node, yaml.ScalarNode):
             return super().construct_object(node, deep)
         try:
             value = self._scalar(node)
         except (ValueError, LookupError, ArithmeticError):
-            raise _OwnError("has a value that does not fit its tag", node.start_mark) from None
+            raise _OwnError("the value does not match its YAML tag", node.start_mark) from None
         return _joined(value, node) if isinstance(value, str) else value
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
@@ -180,7 +185,7 @@ def _joined(text: str, node: yaml.Node) -> str:
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        raise _OwnError("has an escape of half a character; remove it", node.start_mark) from None
+        raise _OwnError("contains an unpaired surrogate; remove it", node.start_mark) from None
 
 
 def _refuse_bomb(root: yaml.Node) -> None:
@@ -193,13 +198,13 @@ def _refuse_bomb(root: yaml.Node) -> None:
         if id(node) not in sizes:
             sizes[id(node)] = 0
             if any(sizes.get(id(part)) == 0 for part in parts):
-                raise _OwnError("holds an alias of itself; write it out", node.start_mark)
+                raise _OwnError("an alias refers to itself; write the value out", node.start_mark)
             waiting += [part for part in parts if id(part) not in sizes]
             continue
         waiting.pop()
         sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
         if sizes[id(node)] > MAX_NODES:
-            raise _OwnError("has aliases that multiply; write them out", node.start_mark)
+            raise _OwnError("aliases expand to too many values; write them out", node.start_mark)
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:
@@ -212,9 +217,12 @@ def _refuse_duplicates(node: yaml.MappingNode) -> None:
     lines: dict[object, int] = {}
     for key, _ in node.value:
         if _key(key) in lines:
-            name = f"the key {shown_key(key.value)}"
-            complaint = f"{name} stands twice, first in line {lines[_key(key)]}; leave one out"
-            raise _OwnError(complaint, key.start_mark)
+            name = shown_key(key.value)
+            raise _OwnError(
+                f"duplicate key{f' {name}' if name else ''}, first used in line "
+                f"{lines[_key(key)]}; remove one",
+                key.start_mark,
+            )
         lines[_key(key)] = key.start_mark.line + 1
 
 
@@ -223,9 +231,8 @@ def _key(node: yaml.Node) -> object:
 
 
 def shown_key(key: object) -> str:
-    """A key as it may stand in an error: what does not look like one may be a secret."""
-    is_plain = isinstance(key, str) and _KEY.fullmatch(key)
-    return repr(key) if is_plain else "that begins here"
+    """A key as an error may show it; empty for what does not look like one: it may be a secret."""
+    return repr(key) if isinstance(key, str) and _KEY.fullmatch(key) else ""
 
 
 def _member(node: yaml.Node, name: str) -> tuple[yaml.Mark, yaml.Node] | None:

@@ -42,16 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exporter.simulator",
-        description="A stand-in for the MCP portals API on 127.0.0.1, for trying things out.",
+        description="Simulated MCP portals API on 127.0.0.1, for tests and demonstrations.",
     )
-    parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
-    parser.add_argument("--seed", type=int, default=0, help="of the catalogs")
-    parser.add_argument("--portals", type=int, help="a uniform account in place of the demo's")
-    parser.add_argument("--servers", type=int, default=20, help="servers a portal of it")
-    parser.add_argument("--tools", type=int, default=20, help="tools a server of it")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds an answer")
+    parser.add_argument("--port", type=int, default=0, help="port; 0 for any free one")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the generated tools")
     parser.add_argument(
-        "--quota", type=int, default=1200, help="requests in five minutes; 0: no limit"
+        "--portals",
+        type=int,
+        help="portals of a uniform account",
+    )
+    parser.add_argument("--servers", type=int, default=20, help="servers per portal")
+    parser.add_argument("--tools", type=int, default=20, help="tools per server")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds per response")
+    parser.add_argument(
+        "--quota", type=int, default=1200, help="requests per five minutes; 0 for no limit"
     )
     return parser
 

@@ -72,7 +72,7 @@ class Api:
         """Check the credentials and the permission."""
         legacy = "x-auth-email" in headers or "x-auth-key" in headers
         if "authorization" in headers and legacy:
-            raise _bad_headers(6102, "Use either a token or an e-mail and a key, not both")
+            raise _bad_headers(6102, "Use either a token or an email and a key, not both")
         if "authorization" in headers:
             return self._bearer(headers["authorization"])
         if "x-auth-email" not in headers or "x-auth-key" not in headers:

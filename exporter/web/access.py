@@ -11,14 +11,10 @@ from exporter.web.responses import Response, plain
 
 _REFUSALS = {
     Verdict.RIGHT: None,
-    Verdict.WRONG: plain(
-        401, "a user and a password are needed", ("WWW-Authenticate", 'Basic charset="UTF-8"')
-    ),
-    Verdict.BUSY: plain(
-        429, "too many passwords are being checked, try again later", ("Retry-After", "1")
-    ),
+    Verdict.WRONG: plain(401, "unauthorized", ("WWW-Authenticate", 'Basic charset="UTF-8"')),
+    Verdict.BUSY: plain(429, "too many concurrent logins, retry later", ("Retry-After", "1")),
 }
-_TOO_OFTEN = plain(429, "too many requests, try again later")
+_TOO_OFTEN = plain(429, "too many requests, retry later")
 
 
 class TokenBucket:

@@ -43,13 +43,13 @@ class ControlRoutes:
     async def reload(self, request: Request) -> Response:
         """Reload the configuration."""
         if not self._lifecycle:
-            return plain(403, "reloading is not enabled: start with --web.enable-lifecycle")
+            return plain(403, "reloads are disabled; enable them with --web.enable-lifecycle")
         if self._is_foreign(request):
-            return plain(403, "a page of another origin may not reload the configuration")
+            return plain(403, "cross-origin reload rejected")
         problem = await self._control.reload()
         if problem is not None:
             return plain(500, problem)
-        return plain(200, "the configuration is loaded")
+        return plain(200, "configuration reloaded")
 
     def _is_foreign(self, request: Request) -> bool:
         """Whether it is a browser's cross-origin request."""

@@ -26,7 +26,7 @@ def client_fault(client: object, error: object) -> None:
     event(
         LOGGER,
         logging.DEBUG,
-        "client fault",
+        "client error",
         client=_address(client),
         error=text if len(text) <= LONGEST else text[:LONGEST] + "...",
     )

@@ -71,7 +71,7 @@ class ConnectionLimit:
         return connection in self._unread or connection in self._asking
 
     def _make_room(self) -> None:
-        kinds = (("idle", self._idle), ("slow reader", self._unread), ("waiting", self._asking))
+        kinds = (("idle", self._idle), ("slow client", self._unread), ("waiting", self._asking))
         kind, some = next((kind, some) for kind, some in kinds if some)
         oldest = next(iter(some))
         self.forget(oldest)
@@ -79,8 +79,8 @@ class ConnectionLimit:
         event(
             LOGGER,
             logging.DEBUG if kind == "idle" else logging.WARNING,
-            "connection closed to make room",
+            "closed a client connection to free capacity",
             was=kind,
             most=self._most,
-            hint="clients hold too many connections; see who they are, or keep them out",
+            hint="clients hold too many connections; find out which, and limit them",
         )

@@ -45,7 +45,7 @@ def _understood(request: h11.Request) -> h11.Request:
         b"content-length" in names or request.http_version < b"1.1"
     ):
         # RFC 9112, section 6.1: a proxy may have interpreted it differently.
-        raise h11.RemoteProtocolError("Transfer-Encoding with Content-Length, or in HTTP/1.0")
+        raise h11.RemoteProtocolError("Transfer-Encoding with Content-Length or in HTTP/1.0")
     found = _ABSOLUTE.fullmatch(request.target)
     return request if found is None else _origin_form(request, found["host"], found["rest"])
 
@@ -53,7 +53,7 @@ def _understood(request: h11.Request) -> h11.Request:
 def _origin_form(request: h11.Request, host: bytes, rest: bytes) -> h11.Request:
     """Section 3.2.2: the target's host takes precedence over the header's."""
     if not _HOST.fullmatch(host):
-        raise h11.RemoteProtocolError("a target without a host, or with a user")
+        raise h11.RemoteProtocolError("request target without a host or with a user")
     others = [(name, value) for name, value in request.headers if name != b"host"]
     return h11.Request(
         method=request.method,

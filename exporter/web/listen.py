@@ -21,9 +21,9 @@ SOCKET_MODE = 0o660
 _FLAG = "--web.listen-address"
 _ALL_IPV4, _ALL = "0.0.0.0", "::"  # noqa: S104 - recognized, not bound to
 _CAUSES = {
-    errno.EADDRINUSE: "is in use already; stop the other program, or choose another port",
-    errno.EACCES: "may not be opened by this user; choose a port from 1024 on",
-    errno.EADDRNOTAVAIL: "is not an address of this machine; choose one that is, or leave it out",
+    errno.EADDRINUSE: "is already in use; stop the other program, or use another port",
+    errno.EACCES: "permission denied; use a port of 1024 or above",
+    errno.EADDRNOTAVAIL: "is not an address of this machine; use one that is, or :PORT",
 }
 
 
@@ -34,10 +34,12 @@ class Endpoint(NamedTuple):
         address: as reported by the kernel, such as ``[::]:10180`` for all interfaces.
         url: URL for a client on this machine, without a trailing slash; empty for a unix
             socket.
+        bound_url: the same with the address itself; differs where that stands for all interfaces.
     """
 
     address: str
     url: str
+    bound_url: str
 
 
 def listen(addresses: Sequence[ListenAddress]) -> list[socket.socket]:
@@ -82,17 +84,15 @@ def bind(address: ListenAddress, *, ipv6_only: bool = False) -> socket.socket:
         return _bind_host(address.host, address.port)
     except socket.gaierror:
         what = (
-            "an interface that this machine does not have"
-            if "%" in address.host
-            else ("a host that cannot be found")
+            "the interface does not exist" if "%" in address.host else "the host does not resolve"
         )
-        raise SettingsError(f"{_FLAG}: {address} has {what}") from None
+        raise SettingsError(f"{_FLAG}: {address}: {what}") from None
     except OSError as error:
         known = {} if address.path else _CAUSES
         cause = (
-            known.get(error.errno or 0) or f"cannot be listened on: {os.strerror(error.errno or 0)}"
+            known.get(error.errno or 0) or f"cannot listen: {os.strerror(error.errno or 0).lower()}"
         )
-        raise SettingsError(f"{_FLAG}: {address} {cause}") from None
+        raise SettingsError(f"{_FLAG}: {address}: {cause}") from None
 
 
 def without_delay(listening: socket.socket) -> socket.socket:
@@ -111,12 +111,14 @@ def endpoint_of(listening: socket.socket, scheme: str) -> Endpoint:
     name = listening.getsockname()
     if listening.family == socket.AF_UNIX:
         path = os.fsdecode(name)
-        return Endpoint(f"unix:{path}".replace("\0", "@", 1), "")
+        return Endpoint(f"unix:{path}".replace("\0", "@", 1), "", "")
     host, port, *rest = name
     zone = f"%{socket.if_indextoname(rest[1])}" if any(rest[1:]) else ""
     address = ListenAddress(host + zone, port)
     reached = ListenAddress(_local(listening, host) + zone.replace("%", "%25"), port)  # RFC 6874
-    return Endpoint(str(address), f"{scheme}://{reached}")
+    url = f"{scheme}://{reached}"
+    is_wildcard = host in {_ALL, _ALL_IPV4}
+    return Endpoint(str(address), url, f"{scheme}://{address}" if is_wildcard else url)
 
 
 def _local(listening: socket.socket, host: str) -> str:
@@ -192,7 +194,9 @@ def _remove_stale(address: ListenAddress) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SettingsError(f"{_FLAG}: {address} is a file and no socket; choose another path")
+        raise SettingsError(
+            f"{_FLAG}: {address}: the file exists and is not a socket; use another path"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         asker.settimeout(1)
         try:
@@ -201,7 +205,7 @@ def _remove_stale(address: ListenAddress) -> None:
             path.unlink()
             return
     raise SettingsError(
-        f"{_FLAG}: {address} is in use already; stop the other program, or choose another path"
+        f"{_FLAG}: {address}: is already in use; stop the other program, or use another path"
     )
 
 
@@ -227,7 +231,7 @@ def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
     count = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or not int(count):
         raise SettingsError(
-            f"{_SYSTEMD_FLAG}: no socket was handed over; start the unit by its .socket unit"
+            f"{_SYSTEMD_FLAG}: no socket was passed; start the service through its .socket unit"
         )
     return [
         _taken(descriptor) for descriptor in range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(count))
@@ -240,10 +244,12 @@ def _taken(descriptor: int) -> socket.socket:
         found.set_inheritable(False)
         listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError:
-        raise SettingsError(f"{_SYSTEMD_FLAG}: descriptor {descriptor} is no socket") from None
+        raise SettingsError(
+            f"{_SYSTEMD_FLAG}: file descriptor {descriptor} is not a socket"
+        ) from None
     if found.type != socket.SOCK_STREAM or not listens:
         raise SettingsError(
-            f"{_SYSTEMD_FLAG}: descriptor {descriptor} is no listening stream socket; "
+            f"{_SYSTEMD_FLAG}: file descriptor {descriptor} is not a listening stream socket; "
             "use ListenStream= and Accept=no"
         )
     return found

@@ -143,7 +143,7 @@ class BoundedProtocol(H11Protocol):
             self._reading = self.loop.call_later(self._head_timeout, self._give_up)
 
     def _give_up(self) -> None:
-        client_fault(self.client, "no whole request in time")
+        client_fault(self.client, "request timed out")
         self.transport.abort()
 
     def _unwatch_request(self) -> None:

@@ -20,6 +20,8 @@ PIECE = 16 * 1024
 COMPRESSED_CHUNK = 4 * 1024
 """Bytes of gzip that are decompressed at a time; the decompressor takes another 40 kB."""
 
+NOT_MODIFIED = 304
+
 _ALWAYS = (
     # A scrape answered by a cache would look like a healthy account for hours.
     ("Cache-Control", "no-store"),
@@ -56,8 +58,7 @@ class Response(msgspec.Struct, frozen=True):
             headers: added to the response's; they replace headers of the same name.
         """
         lines = (
-            ("Content-Type", self.content_type),
-            ("Content-Length", str(self._size)),
+            *self._framing,
             *_ALWAYS,
             *self.headers,
             *headers,
@@ -79,6 +80,13 @@ class Response(msgspec.Struct, frozen=True):
             await asyncio.sleep(0)
             piece = following
         await send({"type": "http.response.body", "body": piece, "more_body": False})
+
+    @property
+    def _framing(self) -> tuple[tuple[str, str], ...]:
+        """What describes the body; an answer that says "unchanged" has none."""
+        if self.status == NOT_MODIFIED:
+            return ()
+        return (("Content-Type", self.content_type), ("Content-Length", str(self._size)))
 
     @property
     def _size(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
@@ -18,13 +17,14 @@ from exporter.metrics.formats import accepts_gzip, choose_format
 from exporter.threads import in_thread
 from exporter.web.access import OPEN, AccessControl
 from exporter.web.admin import Control, ControlRoutes
+from exporter.web.compression import compress
 from exporter.web.discovery import targets
 from exporter.web.public_address import PublicAddress
 from exporter.web.request import Request
 from exporter.web.responses import Response, plain
 from exporter.web.runbooks import RunbookPages
 from exporter.web.send_limit import MAX_BYTES, SendLimit
-from exporter.web.status.page import StatusPage
+from exporter.web.status.page import API, STALE_AFTER, StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
@@ -36,10 +36,6 @@ LOGGER = logging.getLogger(__name__)
 RENDERERS = 2
 """Expositions rendered at a time: they compete for one interpreter, so more would not be faster."""
 
-GZIP_LEVEL = 3
-"""Three megabytes of metrics are compressed to a twelfth in 14 ms; level 6 takes two and a half
-times as long for another eighth."""
-
 METHODS = ("GET", "HEAD")
 
 MAX_PENDING_PAGES = 16
@@ -50,7 +46,7 @@ CONFIG, RELOAD = "/config", "/-/reload"
 RUNBOOKS = "/runbooks"
 
 _INTERNAL_ERROR = plain(500, "internal error, see the log")
-_CLIENT_GONE = plain(503, "the client has gone")  # nobody reads it
+_CLIENT_GONE = plain(503, "client closed the connection")  # nobody reads it
 
 T = TypeVar("T")
 
@@ -99,6 +95,7 @@ class App:
         site: the exporter's public address.
         max_requests: maximum expositions queued or being rendered; 0 for no limit.
         guard: access control for a request; must not block.
+        stale_after: seconds without a successful sync after which the page shows a server as stale.
         most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
         probes: handlers of live probes by path.
     """
@@ -113,6 +110,7 @@ class App:
         site: PublicAddress = PublicAddress(),  # noqa: B008 - a frozen value
         max_requests: int = 0,
         guard: Callable[[], AccessControl] = lambda: OPEN,
+        stale_after: float = STALE_AFTER,
         most_bytes: int = MAX_BYTES,
         probes: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None,
     ) -> None:
@@ -132,7 +130,9 @@ class App:
             source.observed,
             self._links(telemetry_path),
             metrics_path=telemetry_path,
+            runbooks=RUNBOOKS,
             prefix=site.link_prefix,
+            stale_after=stale_after,
         )
         self._routes = self._all_routes(telemetry_path)
 
@@ -140,6 +140,7 @@ class App:
         config = {"Configuration": CONFIG} if self._control else {}
         return {
             "Metrics": telemetry_path,
+            "Status as JSON": API,
             "Service discovery": DISCOVERY,
             **config,
             "Runbooks": f"{RUNBOOKS}/",
@@ -149,7 +150,8 @@ class App:
 
     def _all_routes(self, telemetry_path: str) -> dict[str, Route]:
         routes = {
-            "/": Route(self._show_status),
+            "/": Route(partial(self._show, self._status.page)),
+            API: Route(partial(self._show, self._status.json)),
             HEALTHY: Route(_healthy, is_open=True),
             READY: Route(_ready, is_open=True),
             PROBE: Route(self._scrape_one),
@@ -201,20 +203,20 @@ class App:
     async def _redirect(self, path: str, _request: Request) -> Response:
         return plain(302, "found", ("Location", f"{self._site.link_prefix}{path}"))
 
-    async def _show_status(self, request: Request) -> Response:
+    async def _show(self, answer: Callable[[Request], Response], request: Request) -> Response:
         if self._pages >= MAX_PENDING_PAGES:
-            return plain(503, "too many status pages are asked for, try again later")
+            return plain(503, "too many requests for the status page, retry later")
         self._pages += 1
         try:
             async with self._page_maker:
-                return await in_thread(partial(self._status.answer, request))
+                return await in_thread(partial(answer, request))
         finally:
             self._pages -= 1
 
     async def _discover(self, request: Request) -> Response:
         reached = self._site.address(request.scheme, request.header("Host"))
         if reached is None:
-            return plain(400, "the header Host is missing or names no host; see --web.external-url")
+            return plain(400, "missing or invalid Host header; see --web.external-url")
         path = self._site.link_prefix + PROBE
         document = targets(self._source.names, *reached, path)
         return Response(200, document, "application/json; charset=utf-8")
@@ -225,9 +227,12 @@ class App:
     async def _scrape_one(self, request: Request) -> Response:
         names = request.values("account")
         if len(names) != 1 or not names[0]:
-            return plain(400, "say once which account: /probe?account=NAME; /sd lists the names")
+            return plain(
+                400,
+                "use /probe?account=NAME with one account name; see /sd for the names",
+            )
         if names[0] not in self._source.names:
-            return plain(404, "there is no account of this name; /sd lists the names")
+            return plain(404, "unknown account; see /sd for the names")
         return await self._metrics(request, self._source.scrape(request.scrape_timeout, names[0]))
 
     async def _metrics(self, request: Request, scrape: Coroutine[Any, Any, Outcome]) -> Response:
@@ -245,7 +250,7 @@ class App:
             if 0 < self._max_requests <= len(self._renderings):
                 return plain(
                     503,
-                    f"{self._max_requests} expositions are being made already, try again later",
+                    f"already rendering {self._max_requests} metrics responses, retry later",
                 )
             call = partial(self._render, outcome, form, gzip, names)
             rendering = asyncio.get_running_loop().create_task(self._rendered(call))
@@ -261,23 +266,11 @@ class App:
         self, outcome: Outcome, form: Format, gzip: bool, names: frozenset[str]
     ) -> Response:
         headers: tuple[tuple[str, str], ...] = (("Vary", "Accept, Accept-Encoding"),)
-        body, size = _packed(self._source.expose(outcome, form, names))
+        body, size = compress(self._source.expose(outcome, form, names))
         if gzip:
             packed = (*headers, ("Content-Encoding", "gzip"))
             return Response(200, body, form.content_type, packed)
         return Response(200, body, form.content_type, headers, unpacked_size=size)
-
-
-def _packed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
-    """Gzip of all chunks, and their size; a large text is never in memory as a whole."""
-    packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
-    size = 0
-    packed = bytearray()
-    for piece in pieces:
-        size += len(piece)
-        packed += packer.compress(piece)
-    packed += packer.flush()
-    return bytes(packed), size
 
 
 async def _unless_gone(request: Request, waiting: Coroutine[Any, Any, T]) -> T | None:

@@ -41,7 +41,11 @@ class SendLimit:
         except asyncio.CancelledError:
             if task in self._sizes:  # the caller was cancelled, not the response aborted
                 raise
-            event(LOGGER, logging.WARNING, "slow reader cut off, answers need too much memory")
+            event(
+                LOGGER,
+                logging.WARNING,
+                "closed a slow client connection, pending responses use too much memory",
+            )
         finally:
             self._forget(task)
 

@@ -161,5 +161,5 @@ class _Uvicorn(uvicorn.Server):
         try:
             self._on_stop()
         except Exception as error:  # noqa: BLE001 - the shutdown must continue
-            event(LOGGER, logging.ERROR, "stopping failed", exc_info=error)
+            event(LOGGER, logging.ERROR, "shutdown failed", exc_info=error)
         await super().shutdown(sockets)

@@ -56,7 +56,7 @@ class _Encryption(ssl.SSLObject):
         try:
             return super().getpeercert(binary_form)
         except ValueError as problem:
-            raise ssl.SSLError(f"a certificate that cannot be read: {problem}") from None
+            raise ssl.SSLError(f"unreadable certificate: {problem}") from None
 
 
 Complain = Callable[[str, str], SettingsError]
@@ -100,14 +100,14 @@ def _set_versions(context: ssl.SSLContext, section: TlsSection, complain: Compla
     context.minimum_version = _version("min_version", section.min_version, complain)
     context.maximum_version = _version("max_version", section.max_version, complain)
     if context.minimum_version > context.maximum_version:
-        raise complain("max_version", "is below min_version; leave one of them out")
+        raise complain("max_version", "is below min_version; raise it")
 
 
 def _version(key: str, name: str, complain: Complain) -> ssl.TLSVersion:
     if name in {"TLS10", "TLS11"}:
-        raise complain(key, f"{name} is obsolete (RFC 8996) and not offered; use TLS12 or TLS13")
+        raise complain(key, f"{name} is obsolete (RFC 8996) and not supported; use TLS12 or TLS13")
     if name not in _VERSIONS:
-        raise complain(key, "is no version that there is; use TLS12 or TLS13")
+        raise complain(key, "unknown version; use TLS12 or TLS13")
     return _VERSIONS[name]
 
 
@@ -138,23 +138,21 @@ def _set_ciphers(context: ssl.SSLContext, section: TlsSection, complain: Complai
     for index, name in enumerate(section.cipher_suites):
         where = f"cipher_suites[{index}]"
         if name in _TLS13_CIPHERS:
-            raise complain(
-                where, "is a suite of TLS 1.3, of which none can be chosen or left out; remove it"
-            )
+            raise complain(where, "TLS 1.3 cipher suites cannot be configured; remove it")
         if name not in _CIPHERS:
-            raise complain(where, "is no suite that can be used; use the names of Go's crypto/tls")
+            raise complain(where, "unknown cipher suite; use the names of Go's crypto/tls")
     if not section.cipher_suites:
         return
     if context.minimum_version == ssl.TLSVersion.TLSv1_3:
-        raise complain("cipher_suites", "are of TLS 1.2, which min_version rules out; remove them")
+        raise complain("cipher_suites", "apply to TLS 1.2, which min_version excludes; remove them")
     try:
         context.set_ciphers(":".join(_CIPHERS[name] for name in section.cipher_suites))
     except ssl.SSLError:
-        raise complain("cipher_suites", "has no suite that this OpenSSL offers") from None
+        raise complain("cipher_suites", "none of them is supported by this OpenSSL") from None
     offered = {cipher["name"] for cipher in context.get_ciphers()}
     for index, name in enumerate(section.cipher_suites):
         if _CIPHERS[name] not in offered:
-            raise complain(f"cipher_suites[{index}]", "is not offered by this OpenSSL; remove it")
+            raise complain(f"cipher_suites[{index}]", "is not supported by this OpenSSL; remove it")
 
 
 _CURVES = {
@@ -169,7 +167,7 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
     for index, name in enumerate(section.curve_preferences):
         if name not in _CURVES:
             raise complain(
-                f"curve_preferences[{index}]", f"is no known curve; use {', '.join(_CURVES)}"
+                f"curve_preferences[{index}]", f"unknown curve; use one of {', '.join(_CURVES)}"
             )
     curves = [_CURVES[name] for name in section.curve_preferences]
     set_groups = getattr(context, "set_groups", None)  # new in Python 3.15
@@ -178,7 +176,7 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
     elif len(curves) == 1:
         context.set_ecdh_curve(curves[0])
     elif curves:
-        raise complain("curve_preferences", "this Python can set one curve only; leave one")
+        raise complain("curve_preferences", "only one curve is supported by this Python")
 
 
 # --- the server's certificate ------------------------------------------------------------------
@@ -186,18 +184,20 @@ def _set_curves(context: ssl.SSLContext, section: TlsSection, complain: Complain
 
 def _load_chain(context: ssl.SSLContext, cert: Pem, key: Pem, complain: Complain) -> None:
     if b"-----BEGIN CERTIFICATE-----" not in cert.data:
-        raise complain(cert.origin, "holds no certificate in PEM; write the chain, the own first")
+        raise complain(
+            cert.origin, "contains no PEM certificate; use the whole chain, the server's own first"
+        )
     if b"PRIVATE KEY-----" not in key.data:
-        raise complain(key.origin, "holds no private key in PEM")
+        raise complain(key.origin, "contains no PEM private key")
     if b"ENCRYPTED" in key.data:
-        raise complain(key.origin, "is encrypted; write the key without a passphrase")
+        raise complain(key.origin, "is encrypted; use a key without a passphrase")
     try:
         with _as_file(cert.data) as cert_file, _as_file(key.data) as key_file:
             context.load_cert_chain(cert_file, key_file, password=b"")
     except ssl.SSLError as problem:
         if problem.reason == "KEY_VALUES_MISMATCH":
-            raise complain(key.origin, "is not the key of the certificate") from None
-        raise complain(cert.origin, "is damaged, or its key is, or too weak") from None
+            raise complain(key.origin, "does not belong to the certificate") from None
+        raise complain(cert.origin, "the certificate or its key is damaged or too weak") from None
 
 
 @contextmanager
@@ -234,17 +234,15 @@ def _set_clients(
     if kind in _UNVERIFIED:
         raise complain(
             "client_auth_type",
-            f"{kind} takes certificates that nobody vouches for, which Python's TLS cannot; "
-            "use RequireAndVerifyClientCert",
+            f"{kind} accepts unverified certificates, which Python does not support; use "
+            "RequireAndVerifyClientCert",
         )
     if kind not in _CLIENTS:
-        raise complain("client_auth_type", "is not known; use RequireAndVerifyClientCert")
+        raise complain("client_auth_type", "unknown value; use RequireAndVerifyClientCert")
     context.verify_mode = _CLIENTS[kind]
     if context.verify_mode == ssl.CERT_NONE:
         if authorities is not None:
-            raise complain(
-                authorities.origin, "has no use without client_auth_type; set it, or remove this"
-            )
+            raise complain(authorities.origin, "requires client_auth_type; set it, or remove this")
     elif authorities is None:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     else:
@@ -256,14 +254,14 @@ def _trust(context: ssl.SSLContext, authorities: Pem, complain: Complain) -> Non
         # There may be text in any language between the certificates.
         context.load_verify_locations(cadata=authorities.data.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError):  # the latter if nothing is left
-        raise complain(authorities.origin, "holds no certificates in PEM") from None
+        raise complain(authorities.origin, "contains no PEM certificate") from None
 
 
 def _allowed_names(section: TlsSection, complain: Complain) -> frozenset[str]:
     names = section.client_allowed_sans
     if names and _CLIENTS[section.client_auth_type] == ssl.CERT_NONE:
         raise complain(
-            "client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert; set it"
+            "client_allowed_sans", "requires client_auth_type: RequireAndVerifyClientCert"
         )
     if "" in names:
         raise complain(f"client_allowed_sans[{names.index('')}]", "is empty; remove it")

@@ -70,7 +70,7 @@ class TlsHandshake(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Start the handshake; further bytes go to the TLS protocol."""
         if data[0] != _HANDSHAKE:
-            self._say("no TLS")
+            self._say("not a TLS handshake")
             self._transport.write(_NOT_TLS)
             self._transport.close()
             return
@@ -113,7 +113,7 @@ class TlsHandshake(asyncio.Protocol):
     def _hand_over(self, encrypted: asyncio.Transport) -> None:
         self._leave()
         if not self._tls.admits(encrypted.get_extra_info("peercert")):
-            self._say("TLS: a certificate with none of the names in client_allowed_sans")
+            self._say("the client certificate has none of the names in client_allowed_sans")
             encrypted.abort()
             return
         http = self._http()
@@ -121,7 +121,7 @@ class TlsHandshake(asyncio.Protocol):
         http.connection_made(encrypted)
 
     def _give_up(self) -> None:
-        self._say("no TLS handshake in time")
+        self._say("TLS handshake timed out")
         self._transport.abort()
 
     def _say(self, error: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from exporter.errors import SettingsError
 from exporter.logs import event
@@ -29,6 +30,8 @@ from exporter.web.web_config_schema import (
 )
 
 LOGGER = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_COST = 18
 """Maximum cost of a bcrypt hash: above it a check takes many seconds."""
@@ -123,9 +126,9 @@ class WebConfigFile:
         if digests != self._digests:
             self._guard = self._new_guard(config, self._config)
             self._config, self._digests = config, digests
-            event(LOGGER, logging.INFO, "web configuration read again", file=self._name)
+            event(LOGGER, logging.INFO, "web configuration reloaded", file=self._name)
         elif self._told:
-            event(LOGGER, logging.INFO, "web configuration is as before", file=self._name)
+            event(LOGGER, logging.INFO, "web configuration unchanged", file=self._name)
         self._told = ""
 
     def _tell(self, problem: SettingsError) -> None:
@@ -135,11 +138,11 @@ class WebConfigFile:
         event(
             LOGGER,
             logging.ERROR,
-            "web configuration cannot be used, the old one stays in use",
+            "web configuration reload failed, keeping the previous configuration",
             error=self._told,
         )
         if problem.__cause__ is not None:
-            event(LOGGER, logging.DEBUG, "where it failed", exc_info=problem.__cause__)
+            event(LOGGER, logging.DEBUG, "traceback", exc_info=problem.__cause__)
 
     def _refuse_less(self, config: WebConfig) -> None:
         """A half-written file may look like one without any protection."""
@@ -148,7 +151,7 @@ class WebConfigFile:
         ):
             if new < old:
                 raise SettingsError(
-                    f"{self._name}: {key}: is gone or weaker, which takes a restart; put it back"
+                    f"{self._name}: {key}: was removed or weakened; restore it, or restart"
                 )
 
     def _new_guard(self, config: WebConfig, before: WebConfig | None) -> AccessControl:
@@ -166,48 +169,60 @@ class WebConfigFile:
 def _read(name: str, files: WatchedFiles) -> WebConfig:
     document = read(name, files.read)
     file = web_file(document)
-    _check_http(file.http_server_config, document)
-    _check_users(file.basic_auth_users, document)
-    interval, burst = _rate(file.rate_limit, document)
+    complaints = [
+        *_http_complaints(file.http_server_config),
+        *_user_complaints(file.basic_auth_users),
+    ]
+    problems = [str(document.error(place, text)) for place, text in complaints]
+    rate = _collected(problems, lambda: _rate(file.rate_limit, document))
+    tls = _collected(problems, lambda: _tls(file, document, files, Path(name).parent))
+    if problems or rate is None:
+        raise SettingsError(*problems)
     return WebConfig(
-        tls=_tls(file, document, files, Path(name).parent),
+        tls=tls,
         users=file.basic_auth_users,
         headers=tuple(one for one in file.http_server_config.headers.items() if one[1]),
-        interval=interval,
-        burst=burst,
+        interval=rate[0],
+        burst=rate[1],
     )
 
 
-def _check_http(section: HttpSection, document: Document) -> None:
+def _collected(problems: list[str], read_part: Callable[[], T]) -> T | None:
+    """The part; None where it cannot be used, which is added to the problems."""
+    try:
+        return read_part()
+    except SettingsError as problem:
+        problems.extend(problem.problems)
+        return None
+
+
+def _http_complaints(section: HttpSection) -> Iterator[tuple[str, str]]:
     place = "http_server_config"
     if section.http2:
-        raise document.error(
-            f"{place}.http2", "is true, and this server speaks HTTP/1.1; set it to false"
-        )
+        yield f"{place}.http2", "HTTP/2 is not supported; set it to false"
     for name, value in section.headers.items():
-        if name not in _HEADERS:
-            raise document.error(f"{place}.headers", f"may hold only {', '.join(_HEADERS)}")
-        right = _HEADERS[name]
-        if right and value not in right:
-            raise document.error(f"{place}.headers.{name}", f"use {' or '.join(right)}")
-        if not re.fullmatch(r"[ -~]*", value) or value != value.strip():
-            raise document.error(f"{place}.headers.{name}", "has characters no header may have")
+        right = _HEADERS.get(name)
+        if right is None:
+            yield f"{place}.headers", f"unsupported header; use one of {', '.join(_HEADERS)}"
+        elif right and value not in right:
+            yield f"{place}.headers.{name}", f"use {' or '.join(right)}"
+        elif not re.fullmatch(r"[ -~]*", value) or value != value.strip():
+            yield f"{place}.headers.{name}", "contains characters that are not allowed in a header"
 
 
-def _check_users(users: Mapping[str, str], document: Document) -> None:
+def _user_complaints(users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     place = "basic_auth_users"
     for user, hashed in users.items():
-        if not user or ":" in user:
-            raise document.error(place, "has a name that is empty or has a colon; no client can")
         found = _HASH.fullmatch(hashed)
-        if found is None:
-            raise document.error(
-                f"{place}.{user}", "is not a bcrypt hash; make one with htpasswd -nBC 10 ''"
+        if not user or ":" in user:
+            yield place, "a user name is empty or contains a colon; rename the user"
+        elif found is None:
+            yield (
+                f"{place}.{user}",
+                "is not a bcrypt hash; create one with htpasswd -nBC 10 ''",
             )
-        if not 4 <= int(found["cost"]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own lowest
-            raise document.error(
-                f"{place}.{user}", f"has a cost that is not from 4 to {MAX_COST}; use 10"
-            )
+        elif not 4 <= int(found["cost"]) <= MAX_COST:  # noqa: PLR2004 - bcrypt's own lowest
+            yield f"{place}.{user}", f"the bcrypt cost is not from 4 to {MAX_COST}; use 10"
 
 
 def _rate(section: RateSection, document: Document) -> tuple[float, int]:
@@ -217,9 +232,11 @@ def _rate(section: RateSection, document: Document) -> tuple[float, int]:
     except ValueError:
         raise document.error("rate_limit.interval", f"is not a duration; {DURATION}") from None
     if interval and section.burst < 1:
-        raise document.error("rate_limit.burst", "lets nothing pass; use 1 or more")
+        raise document.error("rate_limit.burst", "must be at least 1")
     if section.burst and not interval:
-        raise document.error("rate_limit.interval", "is missing beside burst; set it, such as 1s")
+        raise document.error(
+            "rate_limit.interval", "is required with burst; use a duration such as 1s"
+        )
     return interval, section.burst
 
 
@@ -234,9 +251,9 @@ def _tls(file: WebFile, document: Document, files: WatchedFiles, home: Path) -> 
     pem = partial(_pem, section, files=files, home=home, document=document)
     cert, key = pem("cert"), pem("key")
     if cert is None:
-        raise complain("cert_file", "is missing; name the file with the certificate")
+        raise complain("cert_file", "is missing; set it to the file with the certificate")
     if key is None:
-        raise complain("key_file", "is missing; name the file with the certificate's key")
+        raise complain("key_file", "is missing; set it to the file with the private key")
     return build(section, cert, key, pem("client_ca"), complain)
 
 
@@ -247,7 +264,7 @@ def _pem(
     inline, named = getattr(section, key), getattr(section, f"{key}_file")
     place = f"tls_server_config.{key}_file"
     if inline and named:
-        raise document.error(place, f"is given beside {key}; leave one out")
+        raise document.error(place, f"cannot be combined with {key}; remove one of them")
     if inline:
         return Pem(key, inline.encode())
     if not named:

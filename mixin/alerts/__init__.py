@@ -39,16 +39,17 @@ def render(thresholds: Thresholds) -> dict[str, str]:
     """The text of every rule file by its name.
 
     Raises:
-        ThresholdError: `thresholds.severities` names an alert that does not exist.
+        ThresholdError: `severities` or `alerts` names an alert that does not exist.
     """
     files = rule_files(thresholds)
-    _refuse_unknown_severities(thresholds, files.values())
+    _refuse_unknown_alerts(thresholds, files.values())
     return {name: to_yaml(groups, thresholds) for name, groups in files.items()}
 
 
-def _refuse_unknown_severities(thresholds: Thresholds, files: Iterable[list[Group]]) -> None:
+def _refuse_unknown_alerts(thresholds: Thresholds, files: Iterable[list[Group]]) -> None:
     rules = [rule for groups in files for group in groups for rule in group.rules]
     known = {rule.full_name for rule in rules if isinstance(rule, Alert)}
-    for name in thresholds.severities:
-        if name not in known:
-            raise ThresholdError(f"severities: there is no alert {name}")
+    for field in ("severities", "alerts"):
+        for name in getattr(thresholds, field):
+            if name not in known:
+                raise ThresholdError(f"{field}: there is no alert {name}")

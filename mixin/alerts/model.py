@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from mixin.thresholds import Severity, Thresholds
+from mixin.thresholds import AlertSettings, Severity, Thresholds
 
 PREFIX = "CloudflareMCP"
 
@@ -34,7 +34,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         severity: unless the thresholds say otherwise.
         summary: one static sentence.
         description: a template of Prometheus, one sentence a line.
-        dashboard: path and query of the dashboard to look at, a template too.
+        dashboard: uid and query of the dashboard to look at, a template too.
         labels: further static labels.
     """
 
@@ -63,19 +63,25 @@ def _entry(rule: Recording | Alert, thresholds: Thresholds) -> dict[str, Any]:
     if isinstance(rule, Recording):
         return {"record": rule.record, "expr": rule.expr}
     name = rule.full_name
-    runbooks = thresholds.runbook_base_url.rstrip("/")
-    dashboards = thresholds.dashboard_base_url.rstrip("/")
+    own, every = thresholds.alerts.get(name, AlertSettings()), thresholds.every_alert
+    dashboards = f"{thresholds.dashboard_base_url.rstrip('/')}/d/{thresholds.dashboard_uid_prefix}"
     return {
         "alert": name,
         "expr": rule.expr,
         "for": rule.after,
         "keep_firing_for": thresholds.keep_firing_for,
-        "labels": {"severity": thresholds.severities.get(name, rule.severity)},
+        "labels": {
+            "severity": thresholds.severities.get(name, rule.severity),
+            **every.labels,
+            **own.labels,
+        },
         "annotations": {
             "summary": rule.summary,
             "description": rule.description,
-            "runbook_url": f"{runbooks}/{name}",
+            "runbook_url": thresholds.runbook_url(name),
             "dashboard_url": f"{dashboards}{rule.dashboard}",
+            **every.annotations,
+            **own.annotations,
         },
     }
 
@@ -100,11 +106,20 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
+def _enabled(rule: Recording | Alert, thresholds: Thresholds) -> bool:
+    if isinstance(rule, Recording):
+        return True
+    return thresholds.alerts.get(rule.full_name, AlertSettings()).enabled
+
+
 def to_yaml(groups: list[Group], thresholds: Thresholds) -> str:
     """The text of a rule file."""
     document = {
         "groups": [
-            {"name": group.name, "rules": [_entry(rule, thresholds) for rule in group.rules]}
+            {
+                "name": group.name,
+                "rules": [_entry(r, thresholds) for r in group.rules if _enabled(r, thresholds)],
+            }
             for group in groups
         ]
     }

@@ -104,12 +104,12 @@ def lines(*sentences: str) -> str:
 
 
 def dashboard(uid: str, **variables: str) -> str:
-    """Path and query of a dashboard with its variables set from the alert's labels."""
+    """Uid and query of a dashboard with its variables set from the alert's labels."""
     query = "&".join(
         f"var-{variable}={{{{ $labels.{label} | urlquery }}}}"
         for variable, label in variables.items()
     )
-    return f"/d/{uid}" + (f"?{query}" if query else "")
+    return uid + (f"?{query}" if query else "")
 
 
 SERVER_DASHBOARD = dashboard(SERVER_UID, account="account_id", server="server_id")

@@ -15,4 +15,4 @@ def render(thresholds: Thresholds) -> dict[str, str]:
     """Text of each dashboard by file name."""
     modules = (overview, server_detail, exporter_health)
     documents = [module.document(thresholds) for module in modules]
-    return {f"{document.uid}.json": rendered(document, thresholds) for document in documents}
+    return {f"{document.name}.json": rendered(document, thresholds) for document in documents}

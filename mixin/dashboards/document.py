@@ -36,16 +36,37 @@ ANNOTATION = {
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Panels under a heading, laid out from left to right in lines of 24 columns."""
+    """Panels under a heading, laid out from left to right in lines of 24 columns.
+
+    Attributes:
+        collapsed: only the heading is shown, and nothing is asked, until somebody opens it.
+    """
 
     title: str
     panels: tuple[Builder[Panel], ...]
+    collapsed: bool = True
+
+    def added_to(self, built: dashboard.Dashboard) -> dashboard.Dashboard:
+        """The dashboard with this row at its end."""
+        heading = dashboard.Row(self.title)
+        if self.collapsed:
+            for panel in self.panels:
+                heading = heading.with_panel(panel)
+            return built.with_row(heading)
+        built = built.with_row(heading)
+        for panel in self.panels:
+            built = built.with_panel(panel)
+        return built
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A dashboard as its module declares it."""
+    """A dashboard as its module declares it.
 
-    uid: str
+    Attributes:
+        name: its file's name, and its uid but for the prefix.
+    """
+
+    name: str
     title: str
     description: str
     variables: tuple[Builder[VariableModel], ...]
@@ -56,9 +77,9 @@ def rendered(document: Document, thresholds: Thresholds) -> str:
     """The dashboard as JSON text, the same bytes each time, with a newline at its end."""
     built = (
         dashboard.Dashboard(document.title)
-        .uid(document.uid)
+        .uid(thresholds.dashboard_uid(document.name))
         .description(document.description)
-        .tags([TAG])
+        .tags([thresholds.dashboard_uid(TAG)])
         .readonly()
         .refresh("1m")
         .time("now-24h", "now")
@@ -68,9 +89,7 @@ def rendered(document: Document, thresholds: Thresholds) -> str:
         .links(_links(thresholds))
     )
     for row in document.rows:
-        built = built.with_row(dashboard.Row(row.title))
-        for panel in row.panels:
-            built = built.with_panel(panel)
+        built = row.added_to(built)
     content = json.loads(JSONEncoder().encode(built.build()))
     return json.dumps(_finished(content), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -92,7 +111,7 @@ def _links(thresholds: Thresholds) -> list[Builder[Any]]:
     others = (
         dashboard.DashboardLink("MCP dashboards")
         .type(DashboardLinkType.DASHBOARDS)
-        .tags([TAG])
+        .tags([thresholds.dashboard_uid(TAG)])
         .include_vars(True)
         .keep_time(True)
         .tooltip("The other dashboards, with these variables and this time")
@@ -117,9 +136,22 @@ def _page(title: str, url: str, tooltip: str) -> dashboard.DashboardLink:
     )
 
 
+def _closed(panels: list[dict[str, Any]]) -> None:
+    """Move rows up to where they are while those above them are collapsed."""
+    hidden = 0
+    for panel in panels:
+        inside = panel.get("panels", [])
+        for each in (panel, *inside):
+            each["gridPos"]["y"] -= hidden
+        bottom = max((each["gridPos"]["y"] + each["gridPos"]["h"] for each in inside), default=0)
+        hidden += max(0, bottom - panel["gridPos"]["y"] - 1)
+
+
 def _finished(content: dict[str, Any]) -> dict[str, Any]:
     """What the library leaves out or cannot leave out."""
-    for number, panel in enumerate(content["panels"], start=1):
+    _closed(content["panels"])
+    every = [each for panel in content["panels"] for each in (panel, *panel.get("panels", ()))]
+    for number, panel in enumerate(every, start=1):
         panel["id"] = number
         panel.pop("repeatDirection", None)
         # Tables of Grafana 12.2 and later have their footer with the column.

@@ -86,7 +86,7 @@ def _bytes() -> timeseries.Panel:
             "No exporter is scraped",
         ),
         Look(unit="Bps", width=12),
-        [query(rate(c.API_RESPONSE_BYTES, ACCOUNT), "{{account_id}}")],
+        [query(account_named(rate(c.API_RESPONSE_BYTES, ACCOUNT)), "{{account_name}}")],
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def document(thresholds: Thresholds) -> Document:
     """The dashboard."""
     return Document(
-        uid=EXPORTER_UID,
+        name=EXPORTER_UID,
         title="Cloudflare MCP / Exporter",
         description="The exporters: whether they answer, list their accounts, and at what cost.",
         variables=(*v.target(), v.account()),

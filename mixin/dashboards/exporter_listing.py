@@ -32,12 +32,12 @@ REASON_COLORS = {
 
 def now(thresholds: Thresholds) -> Row:
     """Single numbers."""
-    return Row("Now", (*_targets(thresholds), *_listings()))
+    return Row("Now", (*_targets(thresholds), *_listings()), collapsed=False)
 
 
 def over_time() -> Row:
     """Listings, failures and durations."""
-    return Row("Listings", (_up(), _failures(), _durations()))
+    return Row("Listings", (_up(), _failures(), _durations()), collapsed=False)
 
 
 def exporters(metric: str, thresholds: Thresholds) -> str:

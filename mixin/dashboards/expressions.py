@@ -46,8 +46,15 @@ def expressions(dashboard: Mapping[str, Any]) -> Iterator[Expression]:
 def panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every panel that shows something: all but the headings of rows."""
     for panel in dashboard["panels"]:
-        if panel["type"] != "row":
+        if panel["type"] == "row":
+            yield from panel["panels"]
+        else:
             yield panel
+
+
+def open_panels(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Those that are not in a collapsed row: what a visitor sees, and refreshes, at first."""
+    return (panel for panel in dashboard["panels"] if panel["type"] != "row")
 
 
 def _of_variable(where: str, query: str) -> Expression:

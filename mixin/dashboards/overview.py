@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixin.dashboards import overview_catalog, overview_now, overview_posture, overview_time
+from mixin.dashboards import (
+    overview_attention,
+    overview_catalog,
+    overview_now,
+    overview_portals,
+    overview_posture,
+    overview_time,
+)
 from mixin.dashboards import variables as v
 from mixin.dashboards.document import Document
 from mixin.thresholds import OVERVIEW_UID
@@ -16,14 +23,16 @@ if TYPE_CHECKING:
 def document(thresholds: Thresholds) -> Document:
     """The dashboard."""
     return Document(
-        uid=OVERVIEW_UID,
+        name=OVERVIEW_UID,
         title="Cloudflare MCP / Overview",
         description="MCP portals and the servers in them: what fails, for whom and since when.",
         variables=(*v.target(), v.account(), v.portal(), v.servers()),
         rows=(
-            *overview_now.rows(thresholds),
+            overview_now.row(thresholds),
+            overview_attention.row(thresholds),
+            overview_portals.row(thresholds),
             *overview_time.rows(thresholds),
-            overview_posture.row(),
-            overview_catalog.row(),
+            overview_posture.row(thresholds),
+            overview_catalog.row(thresholds),
         ),
     )

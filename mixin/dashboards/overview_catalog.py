@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from exporter.metrics import catalog as c
 from mixin.dashboards import states
 from mixin.dashboards.document import Row
-from mixin.dashboards.panels import Look, Text, graph, grid, query, steps
+from mixin.dashboards.panels import LINES, Look, Text, graph, grid, query, steps
 from mixin.dashboards.promql import (
     ATTACHMENT,
+    PORTAL,
     SERVER,
     account_named,
     in_portals,
@@ -23,12 +24,14 @@ from mixin.thresholds import SERVER_UID
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table, timeseries
 
+    from mixin.thresholds import Thresholds
+
 THEN = "offset $__range"
 
 
-def row() -> Row:
+def row(thresholds: Thresholds) -> Row:
     """Changes over the range, the count of tools, and orphaned overrides."""
-    return Row("Catalog", (_changes(), _orphaned(), _tools()))
+    return Row("Catalog", (_changes(thresholds), _orphaned(thresholds), _tools()))
 
 
 def changed() -> str:
@@ -45,8 +48,8 @@ def changed() -> str:
     return server_named(f"({moved}) and on (account_id) {listed}", over="[$__range]")
 
 
-def _changes() -> table.Panel:
-    detail = link(SERVER_UID, account="account_id", server="Server ID")
+def _changes(thresholds: Thresholds) -> table.Panel:
+    detail = link(thresholds, SERVER_UID, account="account_id", server="Server ID")
     panel = grid(
         Text(
             "Tools gained and lost",
@@ -74,12 +77,14 @@ def _changes() -> table.Panel:
     )
 
 
-def _orphaned() -> table.Panel:
+def _orphaned(thresholds: Thresholds) -> table.Panel:
     orphaned = f"{one(c.PORTAL_SERVER_ORPHANED, by=('kind',))} > 0"
     named = portal_named(
         server_named(f"{orphaned} and on ({ATTACHMENT}) {one(c.PORTAL_SERVER_INFO)}")
     )
-    detail = link(SERVER_UID, account="account_id", portal="portal_id", server="Server ID")
+    detail = link(
+        thresholds, SERVER_UID, account="account_id", portal="portal_id", server="Server ID"
+    )
     panel = grid(
         Text(
             "Orphaned overrides",
@@ -107,17 +112,21 @@ def _orphaned() -> table.Panel:
 def _tools() -> timeseries.Panel:
     offered = f"sum({in_portals(one(c.SERVER_TOOLS))})"
     prompts = f"sum({in_portals(one(c.SERVER_PROMPTS))})"
-    exposed = portal_named(f"sum by (account_id, portal_id) ({one(c.PORTAL_SERVER_EXPOSED_TOOLS)})")
+    exposed = f"sum by ({PORTAL}) ({one(c.PORTAL_SERVER_EXPOSED_TOOLS)})"
+    before = one(c.PORTAL_SERVER_EXPOSED_TOOLS, at="[$__range] @ end()")
+    largest = f"topk({LINES}, sum by ({PORTAL}) ({before}))"
+    shown = f"{portal_named(exposed)} and on ({PORTAL}) {largest}"
     return graph(
         Text(
             "Tools over time",
             "Tools and prompts that the chosen servers offer, and the tools that each portal shows "
-            "its users. A sudden fall means that users lost tools: look at the tables above.",
+            f"its users, for the {LINES} portals that show the most. A sudden fall means that "
+            "users lost tools: look at the tables above.",
         ),
         Look(unit="short"),
         [
             query(offered, "tools offered", ref="A"),
             query(prompts, "prompts offered", ref="B"),
-            query(exposed, "tools shown by {{portal_name}}", ref="C"),
+            query(shown, "tools shown by {{portal_name}}", ref="C"),
         ],
     )

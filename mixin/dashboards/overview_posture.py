@@ -23,15 +23,17 @@ from mixin.thresholds import SERVER_UID
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, table
 
+    from mixin.thresholds import Thresholds
+
 UNAUTHENTICATED = one(c.SERVER_INFO, 'auth_type="unauthenticated"')
 OPEN = f"({attached(UNAUTHENTICATED)})"
 AROUND = f"({one(c.SERVER_GATEWAY)} == 0)"
 LOOK = Look(unit="short", steps=steps((1, states.STALE)), width=6, height=4)
 
 
-def row() -> Row:
+def row(thresholds: Thresholds) -> Row:
     """Four counts, and the servers that they count."""
-    return Row("Security posture", (*_counts(), _servers()))
+    return Row("Security posture", (*_counts(), _servers(thresholds)))
 
 
 def _counts() -> tuple[stat.Panel, ...]:
@@ -79,12 +81,12 @@ def _enforced() -> str:
     return f"{one(c.PORTAL_CODE_MODE, matcher)} == 1"
 
 
-def _servers() -> table.Panel:
+def _servers(thresholds: Thresholds) -> table.Panel:
     reported = f"({one(c.SERVER_GATEWAY)} and on ({SERVER}) {OPEN})"
     silent = f"2 * {OPEN}"
     found = in_portals(f"{AROUND} or {reported} or {silent}")
     expr = account_named(server_named(found, "auth_type", "hostname"))
-    detail = link(SERVER_UID, account="account_id", server="Server ID")
+    detail = link(thresholds, SERVER_UID, account="account_id", server="Server ID")
     panel = grid(
         Text(
             "Servers to look at",

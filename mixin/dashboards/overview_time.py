@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from exporter.metrics import catalog as c
 from mixin.dashboards import health, states
 from mixin.dashboards.document import Row
-from mixin.dashboards.panels import Look, Text, graph, history, query, steps
-from mixin.dashboards.promql import in_portals, one, server_named
+from mixin.dashboards.panels import LINES, STEPS, Look, Text, graph, history, query, steps
+from mixin.dashboards.promql import SERVER, in_portals, longest, one, server_named
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import statetimeline, timeseries
@@ -21,50 +21,43 @@ NAME = "{{server_name}} ({{server_id}})"
 def rows(thresholds: Thresholds) -> tuple[Row, ...]:
     """Timelines, staleness, kinds."""
     return (
-        Row("Over time", (_statuses(), _errors(), _staleness(thresholds))),
+        Row("Over time", (_failures(), _staleness(thresholds))),
         Row("Kinds", (_auth_types(), _by_status())),
     )
 
 
-def _statuses() -> statetimeline.Panel:
+def _failures() -> statetimeline.Panel:
+    named = server_named(in_portals(health.failure()))
+    shown = longest(named, among=health.FAILING, by=SERVER, most=LINES)
     return history(
         Text(
-            "Status of each server",
-            "What the API reports. Red: the last sync failed; purple: the stored authorization "
-            "cannot be renewed, so an administrator must log in again; blue: nobody has logged in "
-            "yet. Open the server's detail for the error class.",
+            "Servers that failed",
+            f"How they failed, and when; nothing while they worked. The {LINES} that failed for "
+            "the longest: choose portals to see others. Purple: an administrator must log in "
+            "again. Dark red: look at the server's host, DNS and firewall. Yellow: wait for the "
+            "next sync. Red: see the codes in the server's detail.",
+            "No server failed",
         ),
-        Look(mappings=states.mappings(*states.STATUS), width=12, height=10),
-        [query(server_named(in_portals(health.reported_status())), NAME)],
-    )
-
-
-def _errors() -> statetimeline.Panel:
-    return history(
-        Text(
-            "Error class of each server",
-            "Dark red: the server could not be reached, so look at its host, DNS and firewall. "
-            "Yellow: its own answer, called transient; wait for the next sync. Red: its own "
-            "answer, and a retry will not help; look at the codes in the server's detail.",
-        ),
-        Look(mappings=states.mappings(*states.ERROR_CLASSES), width=12, height=10),
-        [query(server_named(in_portals(health.error_class())), NAME)],
-    )
+        Look(mappings=states.mappings(*states.FAILURES), height=10),
+        [query(shown, NAME)],
+    ).max_data_points(STEPS)
 
 
 def _staleness(thresholds: Thresholds) -> timeseries.Panel:
+    stalest = f"topk({LINES}, {health.synced(at='@ end()')})"
+    shown = f"{server_named(in_portals(health.synced()))} and on ({SERVER}) {stalest}"
     return graph(
         Text(
-            "Staleness of each server",
-            "Time since the last successful sync; a sync in the background runs about every two "
-            "hours. The line is the alert's threshold: a server above it has missed several. "
-            "Servers with manual OAuth are never synced and left out.",
+            "Time since the last successful sync",
+            f"The {LINES} servers for which it is longest at the end; a sync in the background "
+            "runs about every two hours. The line is the alert's threshold: a server above it has "
+            "missed several. Servers with manual OAuth are never synced and left out.",
             "No server is synced",
         ),
         Look(unit="s", steps=steps((thresholds.sync_stale_seconds, states.STALE)), height=9),
-        [query(server_named(in_portals(health.SYNCED)), NAME)],
+        [query(shown, NAME)],
         line_at_threshold=True,
-    )
+    ).max_data_points(STEPS)
 
 
 def _auth_types() -> timeseries.Panel:

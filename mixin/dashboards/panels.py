@@ -29,6 +29,15 @@ P = TypeVar("P", stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 WIDTH = 24
 """Columns of Grafana's grid."""
 
+LINES = 30
+"""Objects in one graph, however many there are: more could not be told apart."""
+
+STEPS = 300
+"""Steps of a query over all servers: in a day, one in five minutes."""
+
+BANDS = 20
+"""Lines of a state timeline on one of its pages."""
+
 NO_DATA = "Nothing known: no exporter lists the account"
 
 
@@ -121,6 +130,7 @@ def history(text: Text, look: Look, queries: Sequence[prometheus.Dataquery]) -> 
         .show_value(values.VisibilityMode.AUTO)
         .align_value(values.TimelineValueAlignment.LEFT)
         .row_height(0.9)
+        .per_page(BANDS)
         .fill_opacity(80)
         .line_width(0)
         .legend(_legend(values.LegendDisplayMode.LIST))

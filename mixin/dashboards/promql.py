@@ -64,19 +64,16 @@ def increase(metric: c.Metric, *by: str) -> str:
 
 
 def _info(metric: c.Metric, labels: tuple[str, ...], over: str = "") -> str:
-    """One series of value 1 an object, with the names that the longest running exporter gives it.
+    """One series of value 1 an object, with one of the names that exporters give it.
 
-    A choice that changed from one step to the next would tear a line of a graph apart. What is
-    gone keeps the names that it had for the most of the range ``over``.
+    Which one does not change within an answer: equal values keep their order from step to step.
+    What is gone keeps the names that it had for the most of the range ``over``.
     """
-    names = select(metric)
-    started = f"max by (job, instance) ({select('process_start_time_seconds')})"
-    by_start = f"{names} * on (job, instance) group_left () {started} or {names}"
     objects, named = key(metric), key(metric, *labels)
-    now = f"group by ({named}) (bottomk by ({objects}) (1, {by_start}))"
+    now = f"topk by ({objects}) (1, max by ({named}) ({select(metric)}))"
     if not over:
         return now
-    longest = f"topk by ({objects}) (1, count_over_time({names}{over}))"
+    longest = f"topk by ({objects}) (1, count_over_time({select(metric)}{over}))"
     return f"({now} or on ({objects}) group by ({named}) ({longest}))"
 
 
@@ -131,3 +128,24 @@ def with_portals(expr: str, *labels: str) -> str:
 def count(expr: str) -> str:
     """How many series `expr` has: 0 while an account is listed, nothing while none is."""
     return f"count({expr}) or 0 * sum({one(c.PORTALS)})"
+
+
+def last_seen(metric: c.Metric, name: str) -> str:
+    """When objects that are gone were there last within the range, by their last name.
+
+    Unix seconds. Only of accounts that are listed now: of others nothing is known.
+    """
+    objects = key(metric)
+    seen = f"max_over_time(timestamp({select(metric)})[$__range:$__interval])"
+    latest = f"topk by ({objects}) (1, max by ({key(metric, name)}) ({seen}))"
+    gone = f"{latest} unless on ({objects}) {select(metric)}"
+    return f"({gone}) and on (account_id) {select(c.UP)} == 1"
+
+
+def longest(expr: str, among: str, by: str, most: int) -> str:
+    """`expr` for at most so many objects: those with a series in `among` for the longest time.
+
+    The choice is made once for the whole range: all steps have the same series.
+    """
+    time = f"count_over_time(({among})[$__range:$__interval] @ end())"
+    return f"({expr}) and on ({by}) topk({most}, {time})"

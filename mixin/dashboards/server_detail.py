@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def document(thresholds: Thresholds) -> Document:
     """The dashboard."""
     return Document(
-        uid=SERVER_UID,
+        name=SERVER_UID,
         title="Cloudflare MCP / Server",
         description="One MCP server: its state, its errors, its portals and what it offers.",
         variables=(*v.target(), v.account(), v.portal(), v.server()),
         rows=(
             server_now.row(thresholds),
             *server_history.rows(thresholds),
-            server_portals.row(),
+            server_portals.row(thresholds),
         ),
     )

@@ -22,7 +22,7 @@ CODES = ("is_upstream", "retryable", "status_code", "mcp_code")
 def rows(thresholds: Thresholds) -> tuple[Row, ...]:
     """Timelines, errors, syncs, catalog."""
     return (
-        Row("History", (_timeline(thresholds),)),
+        Row("History", (_timeline(thresholds),), collapsed=False),
         Row("Errors", (_errors(), _changes(thresholds))),
         Row("Syncs", (_syncs(thresholds), _attempts())),
         Row("Catalog", (_catalog(),)),

@@ -21,7 +21,7 @@ NAME = "{{server_name}}"
 
 def row(thresholds: Thresholds) -> Row:
     """States, numbers, identity."""
-    return Row("Now", (*_states(thresholds), *_numbers(thresholds), _identity()))
+    return Row("Now", (*_states(thresholds), *_numbers(thresholds), _identity()), collapsed=False)
 
 
 def _state(

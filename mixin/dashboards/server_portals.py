@@ -15,17 +15,19 @@ from mixin.thresholds import OVERVIEW_UID
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table, timeseries
 
+    from mixin.thresholds import Thresholds
 
-def row() -> Row:
+
+def row(thresholds: Thresholds) -> Row:
     """The portals, and what they showed over time."""
-    return Row("Portals", (_portals(), _shown()))
+    return Row("Portals", (_portals(thresholds), _shown()))
 
 
 def _named(expr: str) -> str:
     return portal_named(server_named(expr))
 
 
-def _portals() -> table.Panel:
+def _portals(thresholds: Thresholds) -> table.Panel:
     orphaned = f"sum by ({ATTACHMENT}) ({one(c.PORTAL_SERVER_ORPHANED, by=('kind',))})"
     values = (
         _named(one(c.PORTAL_SERVER_INFO)),
@@ -47,7 +49,7 @@ def _portals() -> table.Panel:
         [query(expr, ref=ref, as_table=True) for ref, expr in zip("ABCDEF", values, strict=True)],
     )
     unknown = "not reported"
-    overview = link(OVERVIEW_UID, account="account_id", portal="Portal ID")
+    overview = link(thresholds, OVERVIEW_UID, account="account_id", portal="Portal ID")
     return columns(
         panel,
         Column("portal_name", "Portal", link=("Open the portal", overview)),

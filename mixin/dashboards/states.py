@@ -21,27 +21,47 @@ UNKNOWN = "#808080"
 
 
 class State(msgspec.Struct, frozen=True):
-    """One state: ``code`` is the number that a query gives, ``label`` its value in a state set."""
+    """One state.
+
+    Attributes:
+        code: the number that a query gives.
+        label: its value in a state set.
+        alert: the alert about it, without the common prefix.
+    """
 
     code: int
     text: str
     color: str
     label: str = ""
+    alert: str = ""
 
 
 WORKING = State(0, "Working", GOOD)
-NEEDS_REAUTHORISATION = State(1, "Needs re-authorization", LAPSED)
-CANNOT_BE_REACHED = State(2, "Unreachable", UNREACHABLE)
-RETRYABLE_FAILURE = State(3, "Retryable upstream failure", TRANSIENT)
-IN_ERROR = State(4, "In error", BAD)
-AWAITS_LOGIN = State(5, "Waits for its first login", WAITING)
-SYNC_STALE = State(6, "Sync is stale", STALE)
+SYNC_STALE = State(1, "Sync is stale", STALE, alert="ServerSyncStale")
+AWAITS_LOGIN = State(2, "Waits for its first login", WAITING, alert="ServerAwaitingAuthorization")
+IN_ERROR = State(3, "In error", BAD, alert="ServerError")
+RETRYABLE_FAILURE = State(
+    4, "Retryable upstream failure", TRANSIENT, alert="ServerRetryableFailure"
+)
+CANNOT_BE_REACHED = State(5, "Unreachable", UNREACHABLE, alert="ServerUnreachable")
+NEEDS_REAUTHORIZATION = State(
+    6, "Needs re-authorization", LAPSED, alert="ServerNeedsReauthorization"
+)
 
 HEALTH = (
-    WORKING, NEEDS_REAUTHORISATION, CANNOT_BE_REACHED, RETRYABLE_FAILURE, IN_ERROR, AWAITS_LOGIN,
-    SYNC_STALE,
+    WORKING, SYNC_STALE, AWAITS_LOGIN, IN_ERROR, RETRYABLE_FAILURE, CANNOT_BE_REACHED,
+    NEEDS_REAUTHORIZATION,
 )  # fmt: skip
-"""What is wrong with a server, as the alerts see it; the smaller number hides the greater."""
+"""What is wrong with a server, as the alerts see it; the greater number hides the smaller."""
+
+FAILURES = (IN_ERROR, RETRYABLE_FAILURE, CANNOT_BE_REACHED, NEEDS_REAUTHORIZATION)
+
+SHOWS_NO_TOOLS = State(50, "Shows no tools", STALE, alert="PortalExposesNoTools")
+HAS_NO_SERVERS = State(51, "Has no servers", STALE, alert="PortalLostServers")
+NO_SERVER_WORKS = State(52, "No server works", BAD, alert="PortalNoHealthyServer")
+
+PORTAL_TROUBLE = (SHOWS_NO_TOOLS, HAS_NO_SERVERS, NO_SERVER_WORKS)
+"""What is wrong with a portal; the greater number hides the smaller."""
 
 STATUS = (
     State(10, "ready", GOOD, "ready"),
@@ -61,14 +81,15 @@ AUTHENTICATION = (
 )
 
 NO_ERROR = State(30, "no error", GOOD)
-ERROR_RETRYABLE = State(31, "upstream, retryable", TRANSIENT)
-ERROR_UNREACHABLE = State(32, "not reached", UNREACHABLE)
-ERROR_UPSTREAM = State(33, "upstream, not retryable", BAD)
-ERROR_UNCLASSIFIED = State(34, "not classified", BAD)
+ERROR_UNCLASSIFIED = State(31, "not classified", BAD)
+ERROR_UPSTREAM = State(32, "upstream, not retryable", BAD)
+ERROR_UNREACHABLE = State(33, "not reached", UNREACHABLE)
+ERROR_RETRYABLE = State(34, "upstream, retryable", TRANSIENT)
 
 ERROR_CLASSES = (
-    NO_ERROR, ERROR_RETRYABLE, ERROR_UNREACHABLE, ERROR_UPSTREAM, ERROR_UNCLASSIFIED,
+    NO_ERROR, ERROR_UNCLASSIFIED, ERROR_UPSTREAM, ERROR_UNREACHABLE, ERROR_RETRYABLE,
 )  # fmt: skip
+"""The class of a server's error; the greater number hides the smaller."""
 
 CODE_MODE = (
     State(40, "off", NEUTRAL, "off"),

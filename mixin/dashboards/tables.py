@@ -12,8 +12,12 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMapping,
 )
 
+from mixin.alerts.model import PREFIX
+
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import table
+
+    from mixin.thresholds import Thresholds
 
 KEPT = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
 """What a link to another dashboard takes along."""
@@ -27,7 +31,7 @@ class Column(msgspec.Struct, frozen=True):
         title: its heading.
         link: address that a click on a cell leads to, and what the link is called.
         colored: whether the text takes the color of its mapping or threshold.
-        missing: what stands where the row has no value.
+        missing: what stands where the row has no value; the text of the empty table would else.
     """
 
     field: str
@@ -39,11 +43,11 @@ class Column(msgspec.Struct, frozen=True):
     link: tuple[str, str] | None = None
     colored: bool = False
     hidden: bool = False
-    missing: str = ""
+    missing: str = "-"
 
 
 ALONE = {"Value #A": "Value"}
-"""How Grafana calls the values of query A while no other query gives a frame."""
+"""How Grafana calls the values of query A where there is no other query."""
 
 
 def columns(panel: table.Panel, *shown: Column) -> table.Panel:
@@ -113,7 +117,7 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         ),
         (bool(column.width), "custom.width", column.width),
         (column.colored, "custom.cellOptions", {"type": "color-text"}),
-        (bool(column.missing), "noValue", column.missing),
+        (not column.hidden, "noValue", column.missing),
         # Tables of Grafana 11 know the first name, those of 12.2 and later the second.
         (column.hidden, "custom.hidden", True),
         (column.hidden, "custom.hideFrom.viz", True),
@@ -129,9 +133,17 @@ def _links(column: Column) -> list[dict[str, object]]:
     return [{"title": title, "url": url, "targetBlank": False}]
 
 
-def link(uid: str, **variables: str) -> str:
+def link(thresholds: Thresholds, dashboard: str, **variables: str) -> str:
     """Address of a dashboard, with variables from the row's fields."""
-    chosen = "".join(
-        f'&var-{name}=${{__data.fields["{field}"]}}' for name, field in variables.items()
-    )
-    return f"/d/{uid}?{KEPT}{chosen}"
+    chosen = "".join(f"&var-{name}={value_of(field)}" for name, field in variables.items())
+    return f"/d/{thresholds.dashboard_uid(dashboard)}?{KEPT}{chosen}"
+
+
+def runbook(thresholds: Thresholds, alert: str) -> tuple[str, str]:
+    """The link to the runbook of an alert, by its name without the prefix."""
+    return "What to do", thresholds.runbook_url(PREFIX + alert)
+
+
+def value_of(field: str) -> str:
+    """What a field of the row holds, in an address."""
+    return f'${{__data.fields["{field}"]}}'

@@ -1,14 +1,12 @@
-"""Durations, moments, numbers and closed sets as a person reads them. Pure."""
+"""Durations, numbers and closed sets as a person reads them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-
-import msgspec
 
 from exporter.errors import Reason
-from exporter.model import OTHER, ErrorClass
+from exporter.model import OTHER
+from exporter.web.status.report import Error
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _DAYS_ALONE = 30
@@ -32,7 +30,7 @@ AUTHENTICATION_STATUSES = {
     "not_required": "no login needed",
     "required": "login required",
     "connected": "connected",
-    "stale": "login lapsed",
+    "stale": "authorization expired",
     "manual": "manual OAuth client",
     OTHER: "other",
 }
@@ -43,14 +41,6 @@ CODE_MODES = {
     "enforced": "Enforced",
     OTHER: "Other",
 }
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """A time: how long ago in words, and the time itself for machines and for people."""
-
-    ago: str
-    machine: str
-    utc: str
 
 
 def duration(seconds: float) -> str:
@@ -72,40 +62,26 @@ def _two(whole: int, large: int, large_unit: str, small: int, small_unit: str) -
     return f"{whole // large} {large_unit}" + (f" {rest} {small_unit}" if rest else "")
 
 
-def moment(when: float, now: float) -> Moment | None:
-    """The time in words; None where no calendar has it."""
-    try:
-        date = datetime.fromtimestamp(when, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return Moment(
-        f"{duration(now - when)} ago",
-        date.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        date.strftime("%Y-%m-%d %H:%M:%S UTC"),
-    )
-
-
 def counted(number: int, one: str, many: str) -> str:
     """Such as ``1 server`` and ``1,200 servers``."""
     return f"{number:,} {one if number == 1 else many}"
 
 
-def error_class(kind: ErrorClass | None) -> tuple[str, ...]:
-    """Who failed, with which codes, and whether it may pass; a line each."""
-    if kind is None:
-        return ("No details given",)
-    codes = [f"HTTP\N{NO-BREAK SPACE}{kind.status_code}"] if kind.status_code else []
-    codes += (
-        [f"MCP\N{NO-BREAK SPACE}code\N{NO-BREAK SPACE}{kind.mcp_code}"] if kind.mcp_code else []
-    )
-    who = {"true": "The server answered an error", "false": "Could not be reached"}
-    lasts = {"true": "May pass by itself", "false": "Will not pass by itself"}
-    return tuple(
-        line
-        for line in (
-            who.get(kind.is_upstream, "Who failed is not known"),
-            ", ".join(codes),
-            lasts.get(kind.retryable, "Whether it may pass is not known"),
-        )
-        if line
-    )
+def error(kind: Error) -> str:
+    """Who failed, with which codes, and whether it may pass, in one sentence."""
+    who = {True: "the server answered an error", False: "the server could not be reached"}
+    lasts = {True: "it may pass by itself", False: "it will not pass by itself"}
+    codes = [
+        *([f"HTTP\N{NO-BREAK SPACE}{kind.status_code}"] if kind.status_code is not None else []),
+        *(
+            [f"MCP\N{NO-BREAK SPACE}code\N{NO-BREAK SPACE}{kind.mcp_code}"]
+            if kind.mcp_code is not None
+            else []
+        ),
+    ]
+    parts = [
+        who[kind.is_upstream] if kind.is_upstream is not None else "an error of unknown origin",
+        *codes,
+        lasts[kind.retryable] if kind.retryable is not None else "",
+    ]
+    return f"The API says: {', '.join(part for part in parts if part)}."
