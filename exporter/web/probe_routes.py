@@ -61,7 +61,7 @@ class ProbeRoutes:
             return _off(kind)
         reached = self._address.address(request.scheme, request.header("Host"))
         if reached is None:
-            return plain(400, "the header Host is missing or names no host; see --web.external-url")
+            return plain(400, "missing or invalid Host header; see --web.external-url")
         try:
             found = await self._source.targets(kind, request.scrape_timeout)
         except Exception as error:  # noqa: BLE001 - raised again if it is unexpected
