@@ -88,6 +88,22 @@ class Finding(msgspec.Struct, frozen=True):
     result: ProbeResult
 
 
+class Note(msgspec.Struct, frozen=True):
+    """The last probe of a target, for the status page.
+
+    Attributes:
+        success: whether the target answered as it should.
+        outcome: in words.
+        seconds: that it took.
+        ended: Unix time.
+    """
+
+    success: bool
+    outcome: str
+    seconds: float
+    ended: float
+
+
 class AccountProbes:
     """Probes what the accounts' configuration allows; for one event loop.
 
@@ -208,9 +224,19 @@ class AccountProbes:
         key = (PORTALS, account.account_id, found.id)
         return await self._prober.probe(key, portal, seconds, interval)
 
-    def latest(self, kind: str, account_id: str, identity: str) -> Observation | None:
+    @property
+    def version(self) -> int:
+        """Changes whenever a probe ends."""
+        return self._prober.made
+
+    def latest(self, kind: str, account_id: str, identity: str) -> Note | None:
         """The last result of a probe of the target; None if there is none."""
-        return self._prober.latest((kind, account_id, identity))
+        found = self._prober.latest((kind, account_id, identity))
+        if found is None:
+            return None
+        result = found.result
+        seconds = sum(result.phases.values())
+        return Note(result.success, result.outcome.value.replace("_", " "), seconds, found.ended)
 
     def _account(self, kind: str, name: str) -> Account:
         for account in self._accounts.configured():

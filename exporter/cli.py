@@ -157,6 +157,7 @@ async def _serve(
         lifecycle=settings.enable_lifecycle,
         site=address,
         probes=ProbeRoutes(probes, address, _status_of).handlers(),
+        probe_notes=probes,
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
         stale_after=settings.stale_after,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -314,6 +315,7 @@ def test_however_many_ask_a_target_is_probed_once_an_interval(run_exporter: RunE
     with McpServer(slow) as target, Api(server("docs", target.url)) as api:
         exporter = run_exporter(*ON, LOCAL, "--probe.min-interval=1h", env=api.environment)
         get(f"{exporter.url}/metrics")
+        listings = len(api.heads)
         texts: list[str] = []
         asking = [
             threading.Thread(target=lambda: texts.append(get(f"{exporter.url}{SERVER}docs").text))
@@ -329,7 +331,7 @@ def test_however_many_ask_a_target_is_probed_once_an_interval(run_exporter: RunE
         ended = {value_of(text, "cloudflare_mcp_server_probe_timestamp_seconds") for text in texts}
         assert (len(texts), len(ended)) == (13, 1)
         assert target.methods == ["server/discover", "tools/list"]
-        assert len(api.heads) == 1
+        assert len(api.heads) == listings
 
 
 def behind_access(inner: Say) -> Say:
@@ -408,9 +410,24 @@ def test_probes_need_a_password_where_the_metrics_do(
         exporter = run_exporter(*ON, LOCAL, f"--web.config.file={web}", env=api.environment)
         for path in ("/sd/servers", "/sd/portals", f"{SERVER}docs", f"{PORTAL}main"):
             assert get(f"{exporter.url}{path}").status_code == 401, path
-        assert (target.heads, api.heads) == ([], [])
+        assert target.heads == []
         reply = get(f"{exporter.url}{SERVER}docs", auth=("me", "open sesame"))
         assert reply.status_code == 200
+
+
+def test_the_status_page_shows_the_last_probe_of_a_server(run_exporter: RunExporter) -> None:
+    dead = McpServer(always("503 Service Unavailable"))
+    with dead as target, Api(server("docs", target.url)) as api:
+        exporter = run_exporter(*ON, LOCAL, env=api.environment)
+        get(f"{exporter.url}/metrics")
+        assert "probe: " not in get(f"{exporter.url}/").text
+        get(f"{exporter.url}{SERVER}docs")
+        page = get(f"{exporter.url}/").text
+        table = get(f"{exporter.url}/?view=servers").text
+    said = r"<small>probe: http error, \d\d:\d\d:\d\d UTC</small>"
+    assert "Live probes that fail" in page
+    assert re.search(rf"<code>docs</code>{said}", page)
+    assert re.search(said, table)
 
 
 # --- a real Prometheus -------------------------------------------------------------------------

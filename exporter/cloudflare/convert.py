@@ -167,7 +167,7 @@ def _hashes(tools: list[Capability] | None) -> bytes | None:
     """Hashes of the names, valid in this process: 8 bytes a tool instead of its name."""
     if tools is None:
         return None
-    return array("q", (hash(tool.name) for tool in tools)).tobytes()
+    return array("q", map(hash, [tool.name for tool in tools])).tobytes()
 
 
 def _authentication_status(record: ServerRecord, notes: set[str]) -> str | None:

@@ -105,6 +105,8 @@ class Prober:
         self._wall_clock = wall_clock
         self._states: dict[Hashable, _State] = {}
         self._pruned = clock()
+        self.made = 0
+        """Results so far: as long as it is the same, `latest` is."""
 
     def latest(self, key: Hashable) -> Observation | None:
         """The last result for the target; None if there is none."""
@@ -171,6 +173,7 @@ class Prober:
         finally:
             self._slots.release()
         state.latest = Observation(result, self._wall_clock())
+        self.made += 1
         state.era = probe.era
         state.failures = 0 if result.success else state.failures + 1
         state.not_before = self._clock() + _wait(min_interval, state.failures, result, probe.ttl)

@@ -24,7 +24,7 @@ from exporter.web.request import Request
 from exporter.web.responses import Response, plain
 from exporter.web.runbooks import RunbookPages
 from exporter.web.send_limit import MAX_BYTES, SendLimit
-from exporter.web.status.page import API, STALE_AFTER, StatusPage
+from exporter.web.status.page import API, STALE_AFTER, ProbeNotes, StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
@@ -98,6 +98,7 @@ class App:
         stale_after: seconds without a successful sync after which the page shows a server as stale.
         most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
         probes: handlers of live probes by path.
+        probe_notes: what live probes found last, for the page.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class App:
         stale_after: float = STALE_AFTER,
         most_bytes: int = MAX_BYTES,
         probes: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None,
+        probe_notes: ProbeNotes | None = None,
     ) -> None:
         self._source = source
         self._probes = probes or {}
@@ -133,6 +135,7 @@ class App:
             runbooks=RUNBOOKS,
             prefix=site.link_prefix,
             stale_after=stale_after,
+            probes=probe_notes,
         )
         self._routes = self._all_routes(telemetry_path)
 
