@@ -31,8 +31,9 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+MUTANTS_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs screenshots soak bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs screenshots soak mutants bench parts pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -66,6 +67,10 @@ screenshots: $(VENV)/.dev parts ## take the pictures of the documentation
 
 soak: $(VENV)/.dev parts ## compare metrics under random failures; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
+
+mutants: $(VENV)/.dev ## mutation testing; MUTANTS_ARGS='paging merge' selects modules
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	cd tests && ../$(BIN)/python -m mutants $(MUTANTS_ARGS)
 
 bench: $(VENV)/.dev ## run the benchmarks; BENCH_ARGS='--quick' takes two minutes
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -22,7 +22,7 @@ from exporter.account_probes import AccountProbes, UnknownTargetError, UnlistedE
 from exporter.accounts import Accounts
 from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
-from exporter.descriptors import Shares, raise_limit, share_out
+from exporter.descriptors import Shares, inherited, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
 from exporter.malloc import return_large_blocks
@@ -73,11 +73,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             _report("warning", settings.notices, argv, environ)
             write(sys.stdout.buffer, verdict)
             return 0
+        limit = raise_limit()
+        shares = share_out(limit, inherited(limit))
         with _demo(settings) as effective:
             known.hold(effective.secrets)
             # The demo's account is not configured anywhere.
             again = (lambda: effective) if settings.demo else partial(load, argv, environ)
-            return asyncio.run(_run(effective, known, again, environ))
+            return asyncio.run(_run(effective, known, again, environ, shares))
     except SettingsError as problem:
         log_format = given_log_format(argv, environ)
         if log_format is not None:
@@ -107,8 +109,8 @@ async def _run(
     known: KnownSecrets,
     load_again: Callable[[], Settings],
     environ: Mapping[str, str],
+    shares: Shares,
 ) -> int:
-    shares = share_out(raise_limit())
     accounts = Accounts(
         settings.accounts,
         known,

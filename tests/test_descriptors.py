@@ -19,23 +19,27 @@ from exporter.descriptors import RESERVE, share_out
 from exporter.simulator.server import Simulator
 from processes import Child, bare_environment, eventually, get
 from rawserver import RawServer, listing, portal
-from watching import samples, value
+from watching import failures, samples, value
 from webserver import Source, done, site
+
+NONE = range(0)
+
+
+def limited_command(limit: int, inherited: range, *flags: str) -> list[str]:
+    """The exporter with so many descriptors, after others were opened in its process."""
+    opened = "".join(f"exec {number}</dev/null; " for number in inherited)
+    script = f'{opened}ulimit -n {limit} && ulimit -Sn {limit // 2} && exec "$@"'
+    return ["/bin/bash", "-c", script, "limited", sys.executable, "-m", "exporter", *flags]
 
 
 class LimitedExporter(Child):
     """An exporter whose limit of open files is this, once it has raised it from half of it."""
 
-    def __init__(self, home: Path, limit: int, *flags: str, env: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+    def __init__(
+        self, home: Path, limit: int, *flags: str, env: dict[str, str], inherited: range = NONE
+    ) -> None:
         super().__init__(
-            [
-                "/bin/bash",
-                "-c",
-                f'ulimit -n {limit} && ulimit -Sn {limit // 2} && exec "$@"',
-                "limited",
-                *command,
-            ],
+            limited_command(limit, inherited, "--web.listen-address=127.0.0.1:0", *flags),
             home / "exporter.log",
             {**bare_environment(home), **env},
         )
@@ -51,8 +55,9 @@ class LimitedExporter(Child):
 def limited(tmp_path: Path, simulator: Simulator) -> Iterator[Callable[..., LimitedExporter]]:
     running: list[LimitedExporter] = []
 
-    def run(limit: int, *flags: str) -> LimitedExporter:
-        running.append(LimitedExporter(tmp_path, limit, *flags, env=simulator.environment()))
+    def run(limit: int, *flags: str, inherited: range = NONE) -> LimitedExporter:
+        env = simulator.environment()
+        running.append(LimitedExporter(tmp_path, limit, *flags, env=env, inherited=inherited))
         return running[-1]
 
     try:
@@ -79,14 +84,20 @@ KEPT = HALF + b"\r\n"
 
 
 @pytest.mark.parametrize(
-    ("limit", "sent"),
-    [(256, b""), (64, b""), (64, HALF), (64, KEPT)],
-    ids=["idle", "idle, few descriptors", "half a head", "kept alive"],
+    ("limit", "inherited", "sent"),
+    [
+        (256, NONE, b""),
+        (64, NONE, b""),
+        (64, NONE, HALF),
+        (64, NONE, KEPT),
+        (200, range(10, 146), b""),
+    ],
+    ids=["idle", "idle, few descriptors", "half a head", "kept alive", "inherited descriptors"],
 )
 def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
-    limited: Callable[..., LimitedExporter], limit: int, sent: bytes
+    limited: Callable[..., LimitedExporter], limit: int, inherited: range, sent: bytes
 ) -> None:
-    exporter = limited(limit)
+    exporter = limited(limit, inherited=inherited)
     with holding(exporter.port, 300, sent):
         for _ in range(5):
             began = time.monotonic()
@@ -98,9 +109,18 @@ def test_clients_that_hold_connections_keep_nobody_out_and_fill_no_log(
     assert "Traceback" not in exporter.log
 
 
-def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: Simulator) -> None:
+@pytest.mark.parametrize(
+    ("limit", "inherited", "said"),
+    [
+        (63, NONE, "63, but at least 64 are required; "),
+        (100, range(10, 70), "100, but at least 124 are required, because 60 are inherited; "),
+    ],
+)
+def test_too_low_a_limit_ends_the_start_and_says_so(
+    tmp_path: Path, simulator: Simulator, limit: int, inherited: range, said: str
+) -> None:
     ended = subprocess.run(
-        ["/bin/bash", "-c", f"ulimit -n 63 && exec {sys.executable} -m exporter"],
+        limited_command(limit, inherited),
         env={**bare_environment(tmp_path), **simulator.environment()},
         capture_output=True,
         text=True,
@@ -109,8 +129,8 @@ def test_too_low_a_limit_ends_the_start_and_says_so(tmp_path: Path, simulator: S
     )
     assert ended.returncode == 2
     assert ended.stderr == (
-        "cloudflare-mcp-exporter: error: the limit of open files is 63, but at least 64 are "
-        "required; raise it (LimitNOFILE= in systemd, ulimit -n)\n"
+        f"cloudflare-mcp-exporter: error: the limit of open files is {said}"
+        "raise it (LimitNOFILE= in systemd, ulimit -n)\n"
     )
 
 
@@ -120,7 +140,14 @@ def test_the_soft_limit_is_raised_to_the_hard_one(
     exporter = limited(200, "--log.level=debug")
     soft, hard = resource.prlimit(exporter.process.pid, resource.RLIMIT_NOFILE)
     assert (soft, hard) == (200, 200)
-    assert 'msg="open files" limit=200 connections=84' in exporter.log
+    assert 'msg="open files" limit=200 inherited=0 connections=84' in exporter.log
+
+
+def test_inherited_descriptors_from_the_limit_on_take_nothing_from_it(
+    limited: Callable[..., LimitedExporter],
+) -> None:
+    exporter = limited(80, "--log.level=debug", inherited=range(80, 200))
+    assert 'msg="open files" limit=80 inherited=0' in exporter.log
 
 
 def kept_alive(peer: socket.socket, _: str) -> None:
@@ -132,18 +159,18 @@ def kept_alive(peer: socket.socket, _: str) -> None:
             return
 
 
+def many_accounts(count: int) -> list[dict[str, str]]:
+    """Their entries in a configuration file."""
+    return [
+        {"name": f"a{number}", "account_id": f"{number:032x}", "api_token": f"token-{number:09}"}
+        for number in range(count)
+    ]
+
+
 def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
     with RawServer(kept_alive) as api:
-        accounts = [
-            {
-                "name": f"a{number}",
-                "account_id": f"{number:032x}",
-                "api_token": f"token-{number:09}",
-            }
-            for number in range(300)
-        ]
         file = tmp_path / "config.yml"
-        file.write_text(json.dumps({"base_url": api.base_url, "accounts": accounts}))
+        file.write_text(json.dumps({"base_url": api.base_url, "accounts": many_accounts(300)}))
         exporter = LimitedExporter(tmp_path, 128, f"--config.file={file}", env={})
         try:
             for _ in range(2):
@@ -156,9 +183,33 @@ def test_many_accounts_are_listed_with_few_descriptors(tmp_path: Path) -> None:
             exporter.kill()
 
 
+def test_an_account_that_could_send_no_request_does_not_blame_the_api(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def hangs(peer: socket.socket, _: str) -> None:
+        over.wait(60)
+
+    with RawServer(hangs) as api, ExitStack() as cleanup:
+        cleanup.callback(over.set)
+        file = tmp_path / "config.yml"
+        file.write_text(json.dumps({"base_url": api.base_url, "accounts": many_accounts(12)}))
+        flags = (f"--config.file={file}", "--scrape.timeout=1")
+        exporter = LimitedExporter(tmp_path, 64, *flags, env={})
+        cleanup.callback(exporter.kill)
+        assert failures(get(f"{exporter.url}/metrics", 30.0).text) == {"timeout": 1}
+        lines = [line for line in exporter.log.splitlines() if "listing failed" in line]
+        blamed = [line for line in lines if "the API did not respond in time" in line]
+        assert len(blamed) == share_out(64).requests
+        rest = [line for line in lines if line not in blamed]
+        assert len(rest) == 12 - len(blamed)
+        assert all("all request slots were in use" in line for line in rest)
+        assert all("limit of open files" in line and "network" not in line for line in rest)
+
+
 @pytest.mark.parametrize("limit", [64, 100, 256, 1024, 4096, 65536, 1 << 20])
-def test_no_more_is_shared_out_than_there_is(limit: int) -> None:
-    shares = share_out(limit)
+@pytest.mark.parametrize("in_use", [0, 1, 1000])
+def test_no_more_is_shared_out_than_there_is(limit: int, in_use: int) -> None:
+    shares = share_out(limit + in_use, in_use)
     # A request has its socket twice, so that it can be interrupted.
     total = shares.connections + shares.backlog + 2 * shares.requests + shares.idle
     assert total + RESERVE <= limit

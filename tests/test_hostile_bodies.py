@@ -361,17 +361,59 @@ def test_a_repaired_body_reads_as_a_lenient_reader_reads_it(piece: int, body: by
         patch.setattr("exporter.cloudflare.json_repair.PIECE", piece)  # so that a cut is anywhere
         fixed = repaired(body, lambda: None)
     expected = json.loads(body.decode("utf-8", "replace"))
-    assert comparable(json.loads(fixed.decode())) == comparable(expected)
+    assert comparable(strictly(fixed)) == comparable(expected)
 
 
-@pytest.mark.parametrize("body", [b'{"a": "\\ud83d\\ude00"}', b"{}", b"", b"<html>", b"NaX"])
+def strictly(body: bytes | bytearray) -> Any:
+    """As a reader that takes neither odd numbers nor half characters reads it."""
+
+    def refuse(number: str) -> None:
+        raise AssertionError(f"{number} is not JSON")
+
+    value = json.loads(body.decode(), parse_constant=refuse)
+    json.dumps(value, ensure_ascii=False).encode()  # half a character has no UTF-8
+    return value
+
+
+REPAIRED: dict[str, tuple[bytes, bytes]] = {
+    "half a character": (b'"\\ud800"', b'"\\ufffd"'),
+    "half a character in capitals": (b'"\\uD800\\uDbFF"', b'"\\ufffd\\ufffd"'),
+    "the other half": (b'"\\udfffx"', b'"\\ufffdx"'),
+    "half a character at the start": (b"\\ud800", b"\\ufffd"),
+    "not a number": (b"[NaN, 1]", b"[1e999, 1]"),
+    "infinite": (b"[Infinity]", b"[1e999]"),
+    "negative": (b"[-Infinity,NaN]", b"[-1e999,1e999]"),
+    "a number after a text of the same name": (b'["NaN",NaN]', b'["NaN",1e999]'),
+    "bad UTF-8": (b'"\xff"', '"\ufffd"'.encode()),
+    "UTF-8 that ends too early": (b'"\xc3\xa9\xc3', '"é\ufffd'.encode()),
+    "bad UTF-8, a thousand times": (b"\xff" * 1000, "\ufffd".encode() * 1000),
+}
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 1 << 16])
+@pytest.mark.parametrize(("body", "fixed"), REPAIRED.values(), ids=REPAIRED)
+def test_each_fault_is_replaced_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, piece: int, body: bytes, fixed: bytes
+) -> None:
+    monkeypatch.setattr("exporter.cloudflare.json_repair.PIECE", piece)
+    assert repaired(body, lambda: None) == fixed
+
+
+def test_a_body_that_is_mostly_not_utf8_is_refused() -> None:
+    with pytest.raises(UnrepairableError, match=r"^not UTF-8$"):
+        repaired(b"\xff" * 20_000, lambda: None)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a": "\\ud83d\\ude00"}', b"{}", b"", b"<html>", b"NaX", "é".encode()]
+)
 def test_a_body_without_a_fault_is_not_copied(body: bytes) -> None:
     assert repaired(body, lambda: None) is body
 
 
 @pytest.mark.parametrize("fault", [b"NaN,", b'"\\ud800",'])
 def test_a_body_full_of_faults_is_refused(fault: bytes) -> None:
-    with pytest.raises(UnrepairableError):
+    with pytest.raises(UnrepairableError, match=r"^too many JSON syntax errors$"):
         repaired(fault * 100_001, lambda: None)
     assert repaired(fault * 1000, lambda: None)
 

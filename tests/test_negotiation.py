@@ -67,6 +67,13 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         pytest.param("application/*,text/*", TEXT, id="alike-means-text"),
         pytest.param("text/plain,application/openmetrics-text", TEXT, id="same-weight-means-text"),
         pytest.param("application/openmetrics-text,*/*", OPENMETRICS, id="named-beats-wildcard"),
+        pytest.param("text/plain;q=0.1,text/*,application/openmetrics-text;q=0.5", OPENMETRICS,
+                     id="subtype-decides-before-type"),
+        pytest.param("application/openmetrics-text;version=1.0.0;q=0.2,"
+                     "application/openmetrics-text,text/plain;q=0.5", TEXT,
+                     id="version-decides-before-subtype"),
+        pytest.param("application/openmetrics-text;version=0.0.1=1.0.0", TEXT, id="two-equals"),
+        pytest.param("application/openmetrics-text;version=1.0.0X", TEXT, id="more-than-a-version"),
         pytest.param("application/json", TEXT, id="not-offered"),
         pytest.param('a/b;x="text/plain,";q=1,application/openmetrics-text;q=0.5', OPENMETRICS,
                      id="comma-in-quotes"),

@@ -229,7 +229,19 @@ def test_a_pause_is_short_again_when_the_last_one_is_long_over() -> None:
     pause.note(limited(), "token")
     clock.now += 30
     assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 210 s")
-    clock.now += 210 + 301
+    clock.now += 210 + 300
+    pause.note(limited(), "token")
+    assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 300 s")
+    clock.now += 300 + 300.5
+    pause.note(limited(), "token")
+    assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 30 s")
+
+
+def test_a_pause_after_one_that_the_api_named_begins_with_half_a_minute() -> None:
+    clock = Clock()
+    pause = Backoff(clock=clock)
+    pause.note(limited(60), "token")
+    clock.now += 60
     pause.note(limited(), "token")
     assert rest(pause) == (Reason.RATE_LIMITED, "backing off, next request in 30 s")
 
@@ -274,6 +286,14 @@ def test_a_limit_holds_for_all_accounts_with_the_same_credentials() -> None:
     one.note(REFUSED, "token")
     clock.now += 60
     assert rest(same) is None, "a refusal concerns its own account"
+
+
+def test_a_shorter_limit_of_another_account_does_not_cut_a_longer_one() -> None:
+    shared = SharedLimits()
+    one, other, third = (Backoff(shared, Clock()) for _ in range(3))
+    one.note(limited(60), "token")
+    other.note(limited(10), "token")
+    assert rest(third) == (Reason.RATE_LIMITED, "backing off, next request in 60 s")
 
 
 def test_limits_that_are_over_are_forgotten() -> None:

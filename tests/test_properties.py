@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest as text_of
@@ -331,6 +331,14 @@ NUMBERS = (st.floats() | st.floats(1e8, 1e11) | DECIMALS).map(lambda number: num
 
 @settings(max_examples=1000)
 @given(NUMBERS)
+@example(1e9)
+@example(2e9)
+@example(1773320400.0)
+@example(1773320400.767)
+@example(math.nextafter(1e9, 0.0))
+@example(math.nextafter(1e10, 0.0))
+@example(1e10)
+@example(12345678901.5)
 def test_a_number_is_written_as_prometheus_client_writes_it(number: float) -> None:
     expected: str = floatToGoString(number)  # type: ignore[no-untyped-call]  # of prometheus_client
     assert line("name", "", number) == f"name {expected}\n"

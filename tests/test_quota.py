@@ -60,6 +60,10 @@ def test_whoever_asks_only_where_the_quota_allows_it_never_uses_it_up(
 
 
 @given(left=st.integers(0, 1200))
+@example(left=0)
+@example(left=1)
+@example(left=599)
+@example(left=600)
 def test_from_half_of_the_quota_on_requests_are_spread_over_the_time_that_is_left(
     left: int,
 ) -> None:
@@ -71,6 +75,8 @@ def test_from_half_of_the_quota_on_requests_are_spread_over_the_time_that_is_lef
     short_for = 0.0 if left >= 600 else 3 * 151 / max(1, left)
     assert quotas.is_short("a") is (short_for > 0)
     assert not quotas.is_short("b"), "another user"
+    now = max(0.0, short_for - 0.001)
+    assert quotas.is_short("a") is (short_for > 0)
     now = short_for + 0.001
     assert not quotas.is_short("a")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from exporter.model import (
     Inventory,
     Portal,
     Server,
+    Skipped,
 )
 from rawserver import RawServer, answer, listing, portal, sends
 from watching import accounts_for, scrape, value
@@ -81,6 +83,19 @@ HOSTNAMES = {
     "everything": ("https://u:KEY@h.example:1/p?KEY#KEY", "https://h.example:1/p"),
     "a password with an @": ("https://u:KEY@KEY@h.example/p", "https://h.example/p"),
     "a password with a slash": ("https://u:KEY/KEY@h.example/p", "https://h.example/p"),
+    "a password with a slash, and a longer path": (
+        "https://u:KEY/KEY@h.example/p/q",
+        "https://h.example/p/q",
+    ),
+    "a password with slashes and an @": (
+        "https://u:KEY/KEY@KEY/KEY@h.example/p",
+        "https://h.example/p",
+    ),
+    "a password with an @ and slashes": (
+        "https://u:KEY@KEY/KEY@KEY/KEY@h.example/p/q",
+        "https://h.example/p/q",
+    ),
+    "a password that ends like a port": ("https://u:KEY:80?KEY@h.example/p", "https://"),
     "a password that is a slash and more": ("https://u:/KEY@h.example/p", "https://h.example/p"),
     "a password with @ and slash": ("https://u:KEY@KEY/KEY@h.example/p", "https://h.example/p"),
     "a password with a question mark": ("https://u:KEY?KEY@h.example/p", "https://"),
@@ -93,6 +108,7 @@ HOSTNAMES = {
     "no scheme": ("//u:KEY@h.example/p", "//h.example/p"),
     "IPv6": ("https://[2001:db8::1]:8443/p", "https://[2001:db8::1]:8443/p"),
     "IPv6 with user info": ("http://u:KEY@[::1]/p", "http://[::1]/p"),
+    "IPv6 with an @ in the query": ("http://[::1]:80/p?KEY@KEY", "http://[::1]:80/p"),
     "bare IPv6 with port": ("[::1]:80", "[::1]:80"),
     "a query alone": ("?key=KEY", ""),
     "nothing": ("", ""),
@@ -198,6 +214,33 @@ def test_a_text_that_is_no_time_counts_as_not_reported_and_is_noted(field: str, 
     ]
 
 
+@pytest.mark.parametrize("field", ["created_at", "modified_at"])
+def test_a_time_of_a_portal_that_is_none_is_noted_too(field: str) -> None:
+    inventory = read([{**portal("p"), field: "soon"}])
+    assert inventory.notes == {f"portal {field} 'soon' is not a time; treated as not reported"}
+    assert inventory.portals[0].portal.created is None
+    assert inventory.portals[0].portal.modified is None
+
+
+def test_a_note_holds_the_first_sixty_characters() -> None:
+    shown = "x" * 60
+    assert notes(status=f"{shown}y") == [f"server status {shown!r} is unknown; reported as other"]
+    assert notes(created_at=f"{shown}y") == [
+        f"server created_at {shown!r} is not a time; treated as not reported"
+    ]
+
+
+@pytest.mark.parametrize("zone", ["NST3:30", "IST-5:30"])
+def test_a_time_without_a_zone_is_utc_in_every_zone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", zone)
+        time.tzset()
+        assert read_server(created_at="2026-03-11 15:00:58").created == MARCH
+    time.tzset()
+
+
 STALENESS = {
     "success": ({"last_successful_sync": "2026-03-11 15:00:48", "created_at": "2026-01-01"}, 10.0),
     "never": ({"last_synced": "2026-03-11 15:00:57", "created_at": "2026-03-11 15:00:38"}, 20.0),
@@ -271,6 +314,8 @@ CODES = {
     "negative": ("-32603", "-32603"),
     "zero": ("0", "0"),
     "in exponent form": ("5e2", "500"),
+    "of 400 characters": (f"401.{'0' * 396}", "401"),
+    "of 401 characters": (f"401.{'0' * 397}", ""),
     "null": ("null", ""),
     "a text": ('"401"', ""),
     "true": ("true", ""),
@@ -288,6 +333,15 @@ def test_a_code_is_a_whole_number_or_empty(field: str, sent: str, shown: str) ->
     (known,) = inventory.servers
     assert known.server.error_class is not None
     assert getattr(known.server.error_class, field) == shown
+
+
+def test_of_large_details_only_their_size_counts() -> None:
+    nulls = '{"cause": null, "x": null}'
+    for size, in_error in ((64 * 1024, False), (64 * 1024 + 1, True)):
+        padded = f"{nulls[:-1]}{' ' * (size - len(nulls))}}}"
+        body = listing([portal("p", (server(error_details="?"),))])
+        inventory = build([decode_portals(body.replace(b'"?"', padded.encode()))])
+        assert inventory.servers[0].server.in_error is in_error
 
 
 THREE = {"true": (True, "true"), "false": (False, "false"), "null": (None, U), "text": ("yes", U)}
@@ -393,6 +447,12 @@ def test_code_mode_is_read_from_the_new_member_or_else_from_the_old(
 ) -> None:
     known = read_portal(**members)
     assert (known.code_mode, known.code_mode_allowed) == (mode, allowed)
+
+
+def test_a_code_mode_that_the_api_added_since_is_noted() -> None:
+    assert read([{**portal("p"), "code_mode": "sometimes"}]).notes == {
+        "portal code_mode 'sometimes' is unknown; reported as other"
+    }
 
 
 FLAGS = {
@@ -518,6 +578,52 @@ def test_a_server_that_cannot_be_read_is_left_out_alone(bad: Any) -> None:
     assert "server 2" in inventory.skipped[0].where or "server bad" in inventory.skipped[0].where
 
 
+NO_ID = "no id"
+TOO_LONG = "the id has 257 characters, the maximum is 256"
+
+
+@pytest.mark.parametrize("identity", [None, ""])
+def test_what_has_no_id_is_left_out_and_its_place_is_told(identity: str | None) -> None:
+    inventory = read([{**portal("p"), "id": identity}, portal("q", (server() | {"id": identity},))])
+    assert inventory.skipped == (
+        Skipped("portal", "portal 1", NO_ID),
+        Skipped("server", "portal q, server 1", NO_ID),
+    )
+
+
+def test_an_id_of_256_characters_is_taken_and_a_longer_one_is_not() -> None:
+    longest = "i" * 256
+    kept = read([portal(longest, (server(longest),))])
+    assert [one.portal.id for one in kept.portals] == [longest]
+    assert [one.server.id for one in kept.servers] == [longest]
+    shown = "i" * 63 + "…"
+    left_out = read([portal(f"{longest}i", (server(f"{longest}i"),))])
+    assert left_out.skipped == (
+        Skipped("server", f"portal {shown}, server {shown}", TOO_LONG),
+        Skipped("portal", f"portal {shown}", TOO_LONG),
+    )
+
+
+MOST = [{"name": "t"}] * 100_000
+
+
+@pytest.mark.parametrize(
+    ("member", "problem"),
+    [
+        ("tools", "more than 100000 tools or prompts"),
+        ("prompts", "more than 100000 tools or prompts"),
+        ("updated_tools", "more than 100000 overrides"),
+    ],
+)
+def test_a_server_has_a_hundred_thousand_entries_of_a_kind_at_most(
+    member: str, problem: str
+) -> None:
+    record = server(tools=[{"name": "t"}])
+    assert read([portal("p", ({**record, member: MOST},))]).skipped == ()
+    (skipped,) = read([portal("p", ({**record, member: [*MOST, *MOST[:1]]},))]).skipped
+    assert skipped == Skipped("server", "portal p, server s", problem)
+
+
 MENDED: dict[str, dict[str, Any]] = {
     "a tool that is a number": {"tools": [{"name": "a"}, 5, {"name": "b"}]},
     "a tool with a name that is a number": {"tools": [{"name": "a"}, {"name": 5}, None]},
@@ -606,6 +712,35 @@ def test_of_two_records_of_an_attachment_the_newer_one_counts(member: str) -> No
         for listed in ((older, newer), (newer, older)):
             (found,) = read([portal("p", listed)]).attachments
             assert found.default_disabled is hidden
+
+
+def test_of_two_records_of_the_same_age_the_order_decides_nothing() -> None:
+    one = {**portal("p", (server(name="a", default_disabled=True),)), "name": "a"}
+    other = {**portal("p", (server(name="b", default_disabled=False),)), "name": "b"}
+    assert read([one, other]) == read([other, one])
+
+
+def test_of_two_records_of_an_attachment_of_the_same_age_the_order_decides_nothing() -> None:
+    shown, hidden = server(default_disabled=False), server(default_disabled=True)
+    assert read([portal("p", (shown, hidden))]) == read([portal("p", (hidden, shown))])
+
+
+@pytest.mark.parametrize("member", ["last_synced", "last_successful_sync", "modified_at"])
+def test_a_record_with_a_time_counts_before_one_without(member: str) -> None:
+    with_time, without = server(name="a", **{member: OLD}), server(name="b")
+    for listed in ((with_time, without), (without, with_time)):
+        assert [one.server.name for one in read([portal("p", listed)]).servers] == ["a"]
+    records = [{**portal("p"), "name": "a", "modified_at": OLD}, {**portal("p"), "name": "b"}]
+    for both in (records, records[::-1]):
+        assert [one.portal.name for one in read(both).portals] == ["a"]
+
+
+def test_what_is_noted_of_each_page_is_kept() -> None:
+    pages = [
+        decode_portals(listing([portal(one, (server(one, status=one),)), 5])) for one in ("a", "b")
+    ]
+    inventory = build(pages)
+    assert len(inventory.notes) == len(inventory.skipped) == 2
 
 
 def test_of_two_overrides_of_a_tool_the_last_one_counts() -> None:
@@ -699,13 +834,13 @@ def test_what_is_left_out_or_not_understood_is_named_in_the_log_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     members = [server("new", status="brand_new"), {"name": "no id"}, server("late", created_at="x")]
-    body = answer(listing([portal("p", tuple(members)), 5]))
+    body = answer(listing([portal("p", tuple(members)), 5, 6]))
     with RawServer(sends(body)) as api, caplog.at_level(logging.DEBUG):
         service = accounts_for(api.base_url)
         for _ in range(3):
             text = scrape(service)
     assert value(text, "cloudflare_mcp_skipped_records", kind="server") == 1
-    assert value(text, "cloudflare_mcp_skipped_records", kind="portal") == 1
+    assert value(text, "cloudflare_mcp_skipped_records", kind="portal") == 2
     lines = [str(vars(record).get("fields")) for record in caplog.records]
-    for named_once in ("portal p, server 2", "portal 2", "brand_new", "created_at"):
+    for named_once in ("portal p, server 2", "portal 2", "portal 3", "brand_new", "created_at"):
         assert len([line for line in lines if named_once in line]) == 1, named_once

@@ -35,6 +35,11 @@ RETRY_DELAYS = (0.25, 0.75)
 
 HTTP_OK = 200
 
+_HINT_SLOTS = (
+    "the limit of open files bounds the requests of all accounts; raise it (LimitNOFILE= in "
+    "systemd, ulimit -n) or --scrape.timeout, or move accounts to another exporter"
+)
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """Where and how to list one account.
@@ -132,6 +137,7 @@ class Client:
         self._auth: HeaderAuth | None = None
         self._idle: list[Fetcher] = []
         self._closed = False
+        self._waited = False
 
     async def list_pages(self, what: str, deadline: Deadline) -> tuple[Page, ...]:
         """All pages of ``portals`` or ``servers``.
@@ -149,7 +155,13 @@ class Client:
 
         try:
             pages = await list_all(fetch, self._endpoint.per_page, self._endpoint.parallel_pages)
+        except asyncio.CancelledError:
+            if deadline.expired and self._waited:
+                raise _no_slot() from None
+            raise
         except ListingError as problem:
+            if problem.reason is Reason.TIMEOUT and self._waited:
+                raise _no_slot() from None
             self._backoff.note(problem, auth)
             raise
         finally:
@@ -190,7 +202,10 @@ class Client:
         return await self._try(what, number, deadline, auth)
 
     async def _try(self, what: str, number: int, deadline: Deadline, auth: HeaderAuth) -> Page:
+        had, self._waited = deadline.remaining, True
         async with self._slots:
+            # A slot that becomes free when other listings time out is too late.
+            self._waited = deadline.remaining < had / 2
             fetcher = self._idle.pop() if self._idle else self._new_fetcher()
             self._shared_idle.take(fetcher)
             fetcher.begin()
@@ -238,6 +253,14 @@ class Client:
         return failure(
             answer.status, answer.headers, answer.body, self._redact, self._endpoint.base_url
         )
+
+
+def _no_slot() -> ListingError:
+    return ListingError(
+        Reason.TIMEOUT,
+        "timed out waiting to send a request: all request slots were in use",
+        hint=_HINT_SLOTS,
+    )
 
 
 async def _all_or_first_failure(calls: Sequence[Callable[[], Awaitable[Page]]]) -> list[Page]:

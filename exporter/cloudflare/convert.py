@@ -308,11 +308,11 @@ def bare_hostname(url: str) -> str:
     authority, slash, path = bare[len(scheme) :].partition("/")
     if _ends_inside_user_info(authority):
         if "@" in path:  # a password with a slash
-            authority, slash, path = path.rpartition("@")[2].partition("/")
-        elif "@" in "".join(dropped):  # a password with a question mark or a hash
+            return scheme + path.rpartition("@")[2]
+        if "@" in "".join(dropped):  # a password with a question mark or a hash
             return scheme
     elif "@" in authority and INNER_AT.search(path):  # a password with an @ before a slash
-        authority, slash, path = path.rpartition("@")[2].partition("/")
+        return scheme + path.rpartition("@")[2]
     return f"{scheme}{authority.rpartition('@')[2]}{slash}{path}"
 
 

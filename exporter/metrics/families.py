@@ -77,8 +77,7 @@ def _objects(scrapes: Sequence[ListingResult]) -> _Objects:
 
 
 def _account_families(scrapes: Sequence[ListingResult]) -> Iterator[Family]:
-    every = [labeled("", label("account_id", s.account_id), s) for s in scrapes]
-    accounts = [LabeledObject(a.own, "", a.own, a.value) for a in every]
+    accounts = [LabeledObject("", "", label("account_id", s.account_id), s) for s in scrapes]
     whole = [(a, a.value.inventory) for a in accounts if a.value.inventory is not None]
     yield plain(c.UP, accounts, lambda s: float(s.inventory is not None))
     yield listed(
