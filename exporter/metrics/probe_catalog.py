@@ -24,34 +24,34 @@ SERVER_DURATION = gauge(
 )
 SERVER_HTTP_STATUS = gauge(
     "server_probe_http_status_code",
-    "HTTP status of the server's response; absent if there was none.",
+    "HTTP status of the server's response. Absent if there was none.",
     SERVER,
 )
 SERVER_PROBE_INFO = gauge(
     "server_probe_info",
-    "Always 1; the version of MCP that the server speaks, or other; absent if unknown.",
+    "Information about the server: the version of MCP that it speaks, or other. Absent if unknown.",
     (*SERVER, "protocol_version"),
 )
 SERVER_CERTIFICATE_EXPIRY = gauge(
     "server_probe_certificate_expiry_timestamp_seconds",
-    "Unix time at which the first certificate of the chain expires; absent without TLS.",
+    "Unix time at which the first certificate of the chain expires. Absent without TLS.",
     SERVER,
     unit="seconds",
 )
 SERVER_LOGIN_POSSIBLE = gauge(
     "server_probe_login_possible",
-    "Whether the OAuth metadata that a login needs are available; absent if the server requires "
+    "Whether the OAuth metadata that a login needs are available. Absent if the server requires "
     "no login.",
     SERVER,
 )
 SERVER_PROBE_TOOLS = gauge(
     "server_probe_tools",
-    "Tools that the server lists now; absent if they cannot be listed without credentials.",
+    "Tools that the server lists now. Absent if they cannot be listed without credentials.",
     SERVER,
 )
 SERVER_DRIFT = gauge(
     "server_probe_catalog_drift_tools",
-    "Tools that the server has added or removed since Cloudflare's last sync; absent if either "
+    "Tools that the server has added or removed since Cloudflare's last sync. Absent if either "
     "list is unknown.",
     (*SERVER, "change"),
 )
@@ -80,7 +80,7 @@ PORTAL_DURATION = gauge(
 )
 PORTAL_HTTP_STATUS = gauge(
     "portal_probe_http_status_code",
-    "HTTP status of the portal's response; absent if there was none.",
+    "HTTP status of the portal's response. Absent if there was none.",
     PORTAL,
 )
 PORTAL_CERTIFICATE_EXPIRY = gauge(
