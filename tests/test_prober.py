@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -196,3 +198,25 @@ def test_a_probe_without_a_free_slot_does_not_blame_the_target() -> None:
 
     running(story, most=1)
     assert other.eras == []
+
+
+def test_a_probe_that_has_ended_is_not_kept() -> None:
+    made: list[weakref.ref[_Probe]] = []
+    target = Target()
+
+    def start(deadline: Deadline, era: Era | None) -> _Probe:
+        probe = target(deadline, era)
+        made.append(weakref.ref(probe))
+        return probe
+
+    async def story(prober: Prober, _clock: Clock) -> list[_Probe | None]:
+        await prober.probe("target", start, 5.0, 60.0)
+        # The thread lets go of it a moment after its result.
+        for _ in range(100):
+            gc.collect()
+            if made[0]() is None:
+                break
+            await asyncio.sleep(0.05)
+        return [one() for one in made]
+
+    assert running(story) == [None]

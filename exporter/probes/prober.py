@@ -200,10 +200,15 @@ async def _bounded(probe: Probe, seconds: float) -> ProbeResult:
     delete) goes on in its thread, while the scrape gets its result.
     """
     loop = asyncio.get_running_loop()
-    loop.call_later(_budget(seconds), probe.interrupt)
-    loop.call_later(_budget(seconds) + LINGER_SECONDS, probe.abort)
+    timers = (
+        loop.call_later(_budget(seconds), probe.interrupt),
+        loop.call_later(_budget(seconds) + LINGER_SECONDS, probe.abort),
+    )
     try:
         async with asyncio.timeout(max(0.0, seconds - 0.05)):
-            return await in_thread(probe.run, name="probe")
+            result = await in_thread(probe.run, name="probe")
     except TimeoutError:
         return probe.timed_out()
+    for timer in timers:  # or they keep the probe's connections in memory
+        timer.cancel()
+    return result
