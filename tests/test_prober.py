@@ -94,7 +94,7 @@ def test_within_the_interval_the_last_result_is_served_with_its_time() -> None:
 
     async def story(prober: Prober, clock: Clock) -> list[float]:
         times = []
-        for _ in range(20):
+        for _ in range(100):
             times.append((await prober.probe("a", target, 5, 30)).ended)
             clock.now += 3
         return times
