@@ -302,7 +302,7 @@ def test_an_alert_names_everything_and_says_what_cloudflare_still_claims(tmp_pat
                     "exp_annotations": {
                         "summary": summary,
                         "description": "\n".join(lines),
-                        "runbook_url": f"docs/runbooks/CloudflareMCP{name}.md",
+                        "runbook_url": f"http://localhost:10180/runbooks/CloudflareMCP{name}",
                         "dashboard_url": f"{dashboards}-{board}",
                     },
                 }
