@@ -219,3 +219,14 @@ def test_a_name_lookup_that_hangs_holds_up_neither_the_scrape_nor_the_end(
     assert failures(text) == {"timeout": 1}
     go_on.set()
     assert eventually(lambda: not request_threads())
+
+
+def test_a_failure_that_leaves_no_time_for_a_retry_keeps_its_reason() -> None:
+    def handle(peer: socket.socket, head: str) -> None:
+        time.sleep(1.75)  # of 2 seconds: a retry would run out of time
+        peer.sendall(answer(b"", "500 Internal Server Error"))
+
+    with RawServer(handle) as api:
+        text = scrape(accounts_for(api.base_url, "--scrape.timeout=2"))
+        assert len(api.heads) == 1
+    assert failures(text) == {"upstream_5xx": 1}

@@ -844,3 +844,8 @@ def test_what_is_left_out_or_not_understood_is_named_in_the_log_once(
     lines = [str(vars(record).get("fields")) for record in caplog.records]
     for named_once in ("portal p, server 2", "portal 2", "portal 3", "brand_new", "created_at"):
         assert len([line for line in lines if named_once in line]) == 1, named_once
+
+
+@pytest.mark.parametrize("sent", [True, False, None])
+def test_the_gateway_flag_of_a_portal_is_absent_if_it_is_null(sent: bool | None) -> None:
+    assert read_portal(secure_web_gateway=sent).secure_web_gateway is sent

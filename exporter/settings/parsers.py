@@ -26,8 +26,8 @@ LONGEST_UNIX_PATH = 107
 
 OWN_PATHS = frozenset(
     {
-        *("/-", "/config", "/probe", "/probe/portal", "/probe/server", "/runbooks"),
-        *("/sd", "/sd/portals", "/sd/servers"),
+        *("/-", "/config", "/exporter", "/probe", "/probe/portal", "/probe/server"),
+        *("/runbooks", "/sd", "/sd/portals", "/sd/servers"),
     }
 )
 SHOWN = 60
