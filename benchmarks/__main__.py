@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import candidates as c
-from benchmarks import endurance, rendering, stages, starting, status
+from benchmarks import endurance, probing, rendering, stages, starting, status
 from benchmarks.report import report
 from benchmarks.results import Results, save
 from benchmarks.scrapes import Conditions, measure
@@ -90,6 +90,10 @@ def _many(options: Options, results: Results) -> None:
     results.many = endurance.many_accounts(1 if options.quick else 3)
 
 
+def _probing(options: Options, results: Results) -> None:
+    results.probing = probing.measure(2 if options.quick else 5)
+
+
 def _rendering(options: Options, results: Results) -> None:
     portals = 50 if options.quick else HUGE.portals
     results.rendering = rendering.measure(portals, 1 if options.quick else 3)
@@ -116,9 +120,12 @@ PARTS: dict[str, Callable[[Options, Results], None]] = {
     "status": _status,
     "growth": _growth,
     "many": _many,
+    "probing": _probing,
     "soak": _soak,
 }
-QUICK_PARTS = ("scrapes", "waiting", "starts", "rendering", "stages", "status", "soak")
+QUICK_PARTS = (
+    *("scrapes", "waiting", "starts", "rendering", "stages", "status", "probing", "soak"),
+)
 
 
 def _rounds(options: Options, size: Size) -> int:

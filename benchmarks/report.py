@@ -26,6 +26,11 @@ def report(results: Results, found: list[Target]) -> str:
             ("what", "wall ms", "CPU ms", "requests", "samples", "peak MiB"),
             _many(results),
         ),
+        (
+            "Live probes of 500 servers over TLS",
+            ("CPU ms", "wall ms", "% of a core at 500 a minute", "MiB", "files", "listing, ratio"),
+            _probing(results),
+        ),
         ("Targets", ("", "what", "target", "measured"), _targets(found)),
     ):
         lines = list(rows)
@@ -149,6 +154,19 @@ def _many(results: Results) -> Iterator[Sequence[str]]:
             peak,
         )
         yield "/probe of one", _ms(many.probe_wall), _ms(many.probe_cpu), "1", "", ""
+
+
+def _probing(results: Results) -> Iterator[Sequence[str]]:
+    found = results.probing
+    if found:
+        yield (
+            _ms(found.cpu),
+            _ms(found.wall),
+            f"{found.share * 100:.1f}",
+            " ".join(f"{one:.1f}" for one in found.memory),
+            " ".join(map(str, found.files)),
+            f"{found.listing_ratio:.2f}",
+        )
 
 
 def _targets(found: list[Target]) -> Iterator[Sequence[str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.endurance import Held, Many
+from benchmarks.probing import Probing
 from benchmarks.scrapes import Figures, Run
 from benchmarks.starting import Start
 from benchmarks.upstream import Size
@@ -32,6 +33,7 @@ class Results:
     starts: list[Start] = field(default_factory=list)
     soak: list[Held] = field(default_factory=list)
     many: Many | None = None
+    probing: Probing | None = None
     rendering: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
     status: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import candidates as c
 from benchmarks.endurance import MANY
+from benchmarks.probing import TARGETS
 from benchmarks.results import Results
 from benchmarks.scrapes import Conditions, Figures, pages
 from benchmarks.upstream import Size
@@ -50,6 +51,7 @@ def targets(results: Results) -> list[Target]:
         *_latency(results),
         *_starting(results),
         *_many(results),
+        *_probing(results),
         *_growth(results),
         *_status(results),
         *_soak(results),
@@ -154,6 +156,21 @@ def _many(results: Results) -> Iterator[Target]:
         )
         yield _most("500 accounts at one scrape, 20 ms a page", results.many.wall, 9, "s")
         yield _most("One of them by /probe", results.many.probe_wall * 1000, 100, "ms")
+
+
+def _probing(results: Results) -> Iterator[Target]:
+    found = results.probing
+    if found:
+        yield Target(
+            "Probes of 500 servers that succeed",
+            "500",
+            str(found.succeeded),
+            found.succeeded == TARGETS,
+        )
+        yield _most("500 probes a minute over TLS", found.share * 100, 5, "% of a core")
+        grown = found.memory[-1] / found.memory[0]
+        yield _most("Memory after the last 500 probes by the first", grown, STEADY, "times")
+        yield _most("CPU of a listing, with probes by without", found.listing_ratio, 1.05, "times")
 
 
 def _growth(results: Results) -> Iterator[Target]:

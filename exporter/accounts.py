@@ -137,6 +137,33 @@ class Accounts:
         """Names of the accounts, in the order of the configuration."""
         return tuple(self._members)
 
+    def configured(self) -> tuple[Account, ...]:
+        """The accounts in use, in the order of the configuration."""
+        return tuple(one.account for one in self._members.values())
+
+    async def inventory(
+        self, name: str, announced: float | None, max_age: float
+    ) -> Inventory | None:
+        """The last complete listing of an account; a new one if that is older than ``max_age``.
+
+        Args:
+            name: of the account.
+            announced: Prometheus' timeout of this scrape in seconds, if it announces one.
+            max_age: seconds.
+
+        Returns:
+            None if no listing has succeeded yet, or there is no account of this name any more.
+        """
+        member = self._members.get(name)
+        if member is None:
+            return None
+        collector = member.collector
+        whole = collector.observed.whole
+        if whole is None or self._wall_clock() - whole.ended > max_age:
+            await collector.scrape(self._seconds(announced))
+            whole = collector.observed.whole
+        return None if whole is None else whole.inventory
+
     def observed(self) -> tuple[AccountState, ...]:
         """What is known of each account without asking the API."""
         return tuple(one.collector.observed for one in self._members.values())
@@ -268,6 +295,7 @@ def _endpoint(account: Account) -> Endpoint:
         parallel_pages=account.parallel_pages,
         max_bytes=account.max_response_bytes,
         route=Route(account.proxy_url, account.ca_file),
+        keep_names=account.probes.servers,
     )
 
 

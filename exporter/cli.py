@@ -12,11 +12,13 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from exporter import __version__, revision
+from exporter.account_probes import AccountProbes, UnknownTargetError, UnlistedError
 from exporter.accounts import Accounts
 from exporter.auto_reload import reload_on_change
 from exporter.commands import check, expose_once, write
@@ -24,11 +26,21 @@ from exporter.descriptors import Shares, inherited, raise_limit, share_out
 from exporter.errors import SettingsError
 from exporter.logs import configure, event
 from exporter.malloc import return_large_blocks
+from exporter.probes.prober import BusyError, Prober
 from exporter.redaction import KnownSecrets
 from exporter.reload import Reloader
-from exporter.settings import Account, Credentials, Secret, Settings, given_log_format, load
+from exporter.settings import (
+    Account,
+    Credentials,
+    Probes,
+    Secret,
+    Settings,
+    given_log_format,
+    load,
+)
 from exporter.web.access import OPEN
 from exporter.web.listen import handed_over, listen
+from exporter.web.probe_routes import ProbeRoutes
 from exporter.web.public_address import PublicAddress
 from exporter.web.routes import App
 from exporter.web.server import Server
@@ -112,9 +124,14 @@ async def _run(
     if settings.once:
         return await expose_once(accounts, settings.textfile, sys.stdout.buffer)
     if settings.check:
-        return await check(accounts, settings.check_format, sys.stdout.buffer)
+        probes = _probes(settings, accounts, known) if settings.check_probe else None
+        if probes is not None and not any(map(probes.is_enabled, ("servers", "portals"))):
+            raise SettingsError(
+                "--probe: no probes are enabled; add --probe.servers or --probe.portals"
+            )
+        return await check(accounts, settings.check_format, sys.stdout.buffer, probes)
     reloader = Reloader(load_again, settings, accounts, known)
-    await _serve(settings, accounts, reloader, environ, shares)
+    await _serve(settings, accounts, known, reloader, environ=environ, shares=shares)
     return 0
 
 
@@ -124,19 +141,25 @@ async def _run(
 async def _serve(
     settings: Settings,
     accounts: Accounts,
+    known: KnownSecrets,
     reloader: Reloader,
+    *,
     environ: Mapping[str, str],
     shares: Shares,
 ) -> None:
     notifier = Notifier(environ, os.getpid())
     web = web_config_file(settings.web_config_file) if settings.web_config_file else None
     control = _Control(reloader, notifier)
+    address = PublicAddress(settings.route_prefix, settings.external_url)
+    probes = _probes(settings, accounts, known)
     app = App(
         accounts,
         telemetry_path=settings.telemetry_path,
         control=control,
         lifecycle=settings.enable_lifecycle,
-        site=PublicAddress(settings.route_prefix, settings.external_url),
+        site=address,
+        probes=ProbeRoutes(probes, address, _status_of).handlers(),
+        probe_notes=probes,
         max_requests=settings.max_requests,
         guard=web.guard if web else lambda: OPEN,
         stale_after=settings.stale_after,
@@ -164,6 +187,21 @@ async def _serve(
     for task in background:
         task.cancel()
     event(LOG, logging.INFO, "stopped")
+
+
+def _probes(settings: Settings, accounts: Accounts, known: KnownSecrets) -> AccountProbes:
+    return AccountProbes(accounts, known, Prober(), offset=settings.scrape_timeout_offset)
+
+
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status for an error of a probe; None if it is unexpected."""
+    match error:
+        case UnknownTargetError():
+            return HTTPStatus.NOT_FOUND
+        case UnlistedError() | BusyError():
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        case _:
+            return None
 
 
 class _Control:
@@ -266,9 +304,18 @@ def _demo(settings: Settings) -> Iterator[Settings]:
         return
     from exporter.simulator.server import Simulator  # noqa: PLC0415 - only needed for the demo
 
-    with Simulator() as simulator:
+    with Simulator(live=True) as simulator:
+        probes = Probes(
+            servers=True,
+            portals=True,
+            min_interval=settings.defaults.probes.min_interval,
+            allow_networks=("127.0.0.0/8",),
+            allow_http=True,
+            access_client_id=simulator.access_client_id,
+            access_client_secret=Secret(text=simulator.access_client_secret),
+        )
         defaults = msgspec.structs.replace(
-            settings.defaults, base_url=simulator.base_url, collect_servers=True
+            settings.defaults, base_url=simulator.base_url, collect_servers=True, probes=probes
         )
         account = Account(
             name="Demo account",

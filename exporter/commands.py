@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from exporter.account_probes import AccountProbes, Finding
 from exporter.accounts import Accounts
-from exporter.errors import SettingsError
+from exporter.errors import ExporterError, SettingsError
 from exporter.metrics.catalog import ALL
 from exporter.metrics.formats import Format
 from exporter.model import Inventory
+from exporter.probes.hints import hint
 from exporter.scrape_result import ListingResult
 
 NAMES = frozenset(metric.name for metric in ALL)
@@ -100,28 +102,70 @@ def _write(target: Path, exposition: bytes) -> None:
 # --- access to the accounts --------------------------------------------------------------------
 
 
-async def check(accounts: Accounts, form: str, output: BinaryIO) -> int:
+async def check(
+    accounts: Accounts, form: str, output: BinaryIO, probes: AccountProbes | None = None
+) -> int:
     """List every account once and report what works, and how to fix what does not.
 
     Args:
         accounts: to list.
         form: ``text`` or ``json``.
         output: standard output.
+        probes: probe what they allow, too; None for listing alone.
 
     Returns:
-        The exit status: 0, or 1 when an account failed.
+        The exit status: 0, or 1 when an account or a probe failed.
     """
     scrapes = (await accounts.scrape(None)).accounts
-    write(output, REPORTS[form](scrapes))
-    return int(any(scrape.failure is not None for scrape in scrapes))
+    found = [
+        _facts(scrape, [] if probes is None else await _probed(probes, scrape))
+        for scrape in scrapes
+    ]
+    write(output, REPORTS[form](found))
+    return int(not all(one["ok"] for one in found))
 
 
-def _facts(scrape: ListingResult) -> dict[str, Any]:
+async def _probed(probes: AccountProbes, scrape: ListingResult) -> list[dict[str, Any]]:
+    """The probes of one account as in the JSON report."""
+    if scrape.failure is not None:
+        return []
+    try:
+        findings = await probes.survey(scrape.account_id)
+    except ExporterError as problem:
+        error = str(problem) or "too many probes are in progress"
+        return [{"kind": "account", "id": scrape.account_id, "ok": False, "error": error}]
+    return [_probe_facts(one) for one in findings]
+
+
+def _probe_facts(found: Finding) -> dict[str, Any]:
+    result = found.result
+    facts: dict[str, Any] = {
+        "kind": found.kind,
+        "id": found.id,
+        "ok": result.success,
+        "outcome": result.outcome.value,
+        "seconds": round(sum(result.phases.values()), 3),
+    }
+    if result.problem:
+        facts["error"] = result.problem
+    if not result.success:
+        facts["hint"] = hint(result.outcome)
+    hidden = sorted(one for one, count in (result.visible_tools or {}).items() if count == 0)
+    if hidden:
+        facts |= {
+            "ok": False,
+            "error": f"its users do not see: {', '.join(hidden)}",
+            "hint": "add the service token to a policy of each server's Access application",
+        }
+    return facts
+
+
+def _facts(scrape: ListingResult, probes: list[dict[str, Any]]) -> dict[str, Any]:
     """One account as in the JSON report."""
     facts: dict[str, Any] = {
         "name": scrape.account_name,
         "account_id": scrape.account_id,
-        "ok": scrape.failure is None,
+        "ok": scrape.failure is None and all(one["ok"] for one in probes),
         "seconds": round(scrape.duration, 3),
     }
     if scrape.failure is not None:
@@ -132,6 +176,8 @@ def _facts(scrape: ListingResult) -> dict[str, Any]:
         }
     if scrape.inventory is not None:
         facts |= _counts(scrape.inventory)
+    if probes:
+        facts["probes"] = probes
     return facts
 
 
@@ -145,20 +191,31 @@ def _counts(inventory: Inventory) -> dict[str, int]:
     }
 
 
-def _as_json(accounts: tuple[ListingResult, ...]) -> str:
-    facts = [_facts(account) for account in accounts]
+def _as_json(facts: list[dict[str, Any]]) -> str:
     report = {"ok": all(one["ok"] for one in facts), "accounts": facts}
     return json.dumps(report, indent=2) + "\n"
 
 
-def _as_text(accounts: tuple[ListingResult, ...]) -> str:
-    return "".join(_paragraph(_facts(account)) for account in accounts)
+def _as_text(facts: list[dict[str, Any]]) -> str:
+    return "".join(_paragraph(one) + _probe_lines(one) for one in facts)
+
+
+def _probe_lines(facts: dict[str, Any]) -> str:
+    """Each probe on a line of its own; those that failed with what to do."""
+    lines: list[str] = []
+    for one in facts.get("probes", ()):
+        said = one.get("error") or one["outcome"]
+        took = f", in {one['seconds']} s" if one["ok"] else ""
+        lines.append(f"  probe {one['kind']} {one['id']}: {said}{took}")
+        if one.get("hint"):
+            lines.append(f"    {one['hint']}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _paragraph(facts: dict[str, Any]) -> str:
     name = str(facts["name"])
     title = name if name == facts["account_id"] else f"{name} ({facts['account_id']})"
-    if not facts["ok"]:
+    if "reason" in facts:
         return (
             f"FAILED  {title}\n"
             f"  error   {facts['error']}\n"
@@ -166,7 +223,7 @@ def _paragraph(facts: dict[str, Any]) -> str:
             f"  fix     {facts['hint']}\n"
         )
     text = (
-        f"OK      {title}\n"
+        f"{'OK    ' if facts['ok'] else 'FAILED'}  {title}\n"
         f"  found   {facts['portals']} portals and {facts['servers']} servers "
         f"({facts['servers_in_error']} in error) in {facts['seconds']} s\n"
     )
@@ -175,7 +232,7 @@ def _paragraph(facts: dict[str, Any]) -> str:
     return text
 
 
-REPORTS: dict[str, Callable[[tuple[ListingResult, ...]], str]] = {
+REPORTS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "text": _as_text,
     "json": _as_json,
 }

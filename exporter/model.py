@@ -57,6 +57,8 @@ class Server(msgspec.Struct, frozen=True, gc=False):
     prompts: int | None = None
     secure_web_gateway: bool | None = None
     shared_oauth_callback: bool | None = None
+    tool_hashes: bytes | None = None
+    """Native 64-bit hashes of the names of its tools; None unless they are kept."""
 
     @property
     def retryable_upstream_failure(self) -> bool:

@@ -98,6 +98,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     waiting_seconds: int
     quota_remaining: int
     flapping_changes: int
+    certificate_warning_seconds: int
+    certificate_critical_seconds: int
 
     gap_window: str
     failure_window: str
@@ -105,6 +107,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     flapping_window: str
     flapping_quiet_window: str
     account_window: str
+    probe_window: str
 
     exporter_down_for: str
     exporter_absent_for: str
@@ -129,6 +132,12 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     portal_disappeared_for: str
     portal_exposes_no_tools_for: str
     posture_for: str
+    server_not_answering_for: str
+    login_impossible_for: str
+    certificate_for: str
+    portal_not_answering_for: str
+    server_hidden_for: str
+    catalog_drift_for: str
     keep_firing_for: str
 
     def __post_init__(self) -> None:
@@ -166,6 +175,8 @@ def _check_numbers(thresholds: Thresholds) -> None:
         "waiting_seconds": 1,
         "quota_remaining": 1,
         "flapping_changes": 2,
+        "certificate_critical_seconds": 1,
+        "certificate_warning_seconds": thresholds.certificate_critical_seconds + 1,
     }
     for name, least in lowest.items():
         if getattr(thresholds, name) < least:

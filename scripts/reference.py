@@ -19,8 +19,9 @@ import msgspec
 import yaml
 
 from exporter.metrics.catalog import ALL, Metric
+from exporter.metrics.probe_catalog import PROBES
 from exporter.settings import ENVIRONMENT, FLAGS
-from exporter.settings.schema import ConfigFile, FileAccount, Options, json_schema
+from exporter.settings.schema import ConfigFile, FileAccount, Options, ProbeOptions, json_schema
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm" / "cloudflare-mcp-exporter"
@@ -59,6 +60,20 @@ def _metrics(level: str) -> Callable[[], str]:
                 )
                 for metric in ALL
                 if _level(metric) == level
+            ),
+        )
+
+    return table
+
+
+def _probe_metrics(kind: str) -> Callable[[], str]:
+    def table() -> str:
+        return _table(
+            ("Metric", "Type", "Labels", "Meaning"),
+            (
+                (f"`{metric.name}`", metric.kind, _code(metric.labels), metric.help)
+                for metric in PROBES
+                if metric.name.startswith(f"cloudflare_mcp_{kind}_probe_")
             ),
         )
 
@@ -166,12 +181,16 @@ def _value_rows(
 
 TABLES: dict[str, Callable[[], str]] = {
     "alerts": _alerts("cloudflare-mcp.rules.yml"),
+    "alerts-probes": _alerts("cloudflare-mcp-probes.rules.yml"),
     "alerts-posture": _alerts("cloudflare-mcp-posture.rules.yml"),
     "chart-values": _chart_values,
     "config-account": _keys(FileAccount, but=Options.__struct_fields__),
     "config-options": _keys(Options),
+    "config-probes": _keys(ProbeOptions),
     "config-top": _keys(ConfigFile, but=Options.__struct_fields__),
     "environment": _environment,
+    "metrics-probes-portal": _probe_metrics("portal"),
+    "metrics-probes-server": _probe_metrics("server"),
     "flags": _flags,
     **{
         f"metrics-{level}": _metrics(level)

@@ -21,8 +21,17 @@ def is_harmless(host: object) -> bool:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        return f".{text.lower().rstrip('.')}".endswith(HARMLESS_NAMES)
+        return _is_loopback_number(text) or f".{text.lower().rstrip('.')}".endswith(HARMLESS_NAMES)
+    address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
+
+
+def _is_loopback_number(text: str) -> bool:
+    """Whether it is an IPv4 address in one of the forms that only resolvers take, such as 127.1."""
+    try:
+        return ipaddress.ip_address(socket.inet_aton(text)).is_loopback
+    except OSError:
+        return False
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:

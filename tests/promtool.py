@@ -25,7 +25,12 @@ ACCOUNT = "a1"
 
 RULES = Path(__file__).parent.parent / "alerts"
 RULE_FILES = [
-    RULES / name for name in ("cloudflare-mcp.rules.yml", "cloudflare-mcp-posture.rules.yml")
+    RULES / name
+    for name in (
+        "cloudflare-mcp.rules.yml",
+        "cloudflare-mcp-probes.rules.yml",
+        "cloudflare-mcp-posture.rules.yml",
+    )
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import yaml
 
 from exporter.simulator.server import Simulator
 from processes import get
@@ -54,3 +55,28 @@ def connect(simulator: Simulator) -> http.client.HTTPConnection:
 
 def attached(portals: list[Record]) -> list[Record]:
     return [server for portal in portals for server in portal["servers"] if "id" in server]
+
+
+def probing_configuration(simulator: Simulator, min_interval: float = 0.001) -> str:
+    """A configuration file that allows probes of the simulator's servers and portals."""
+    return yaml.safe_dump(
+        {
+            "probes": {
+                "servers": True,
+                "portals": True,
+                "allow_http": True,
+                "allow_networks": ["127.0.0.0/8"],
+                "min_interval": min_interval,
+                "access_client_id": simulator.access_client_id,
+                "access_client_secret": simulator.access_client_secret,
+            },
+            "accounts": [
+                {
+                    "name": "demo",
+                    "account_id": simulator.account_id,
+                    "api_token": simulator.token,
+                    "base_url": simulator.base_url,
+                }
+            ],
+        }
+    )

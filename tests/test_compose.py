@@ -239,7 +239,7 @@ def test_prometheus_loads_the_shipped_rules_with_the_stack_s_own_file(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("rules found") == len(list(RULES.glob("*.rules.yml"))) == 2
+    assert done.stdout.count("rules found") == len(list(RULES.glob("*.rules.yml"))) == 3
 
 
 def test_alertmanager_takes_the_example_s_routing(services: dict[str, Any], files: Path) -> None:

@@ -24,7 +24,16 @@ from hypothesis import strategies as st
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from exporter.errors import SettingsError
-from exporter.settings import Account, Credentials, Listing, Secret, Settings, load
+from exporter.settings import (
+    Account,
+    Credentials,
+    Listing,
+    Probes,
+    Secret,
+    Settings,
+    effective,
+    load,
+)
 from processes import ROOT, bare_environment
 from rawserver import RawServer, answer, listing, portal, sends
 from watching import accounts_of, scrape, value
@@ -286,6 +295,83 @@ def test_every_key_holds_for_all_accounts_or_for_the_one_that_has_it(whole: Path
     for shown in (repr(settings), repr(settings.accounts[0].__rich_repr__())):
         assert "ssword1" not in shown
         assert TOKEN not in shown
+
+
+PROBES = f"""
+probes:
+  servers: true
+  min_interval: 1m
+  allow: ["prod-*"]
+  access_client_id: 88bf3b6d86161464f6509f7219099e57.access
+  access_client_secret: {TOKEN[::-1]}
+accounts:
+  - account_id: {ID}
+    api_token: {TOKEN}
+    probes:
+      portals: true
+      allow_networks: [10.0.0.0/8, "fd00::1"]
+      allow: []
+      deny: ["*.internal.example.com"]
+  - account_id: {OTHER_ID}
+    api_token: {TOKEN}
+    probes:
+      servers: false
+      allow_http: true
+      gateway_servers: true
+      min_interval: 15
+      access_client_id: fedcba6d86161464f6509f7219099e57.access
+      access_client_secret_file: token
+"""
+
+
+def test_probes_of_an_account_are_those_at_the_top_with_its_own_keys_in_their_place(
+    config: Path,
+) -> None:
+    config.write_text(PROBES)
+    (config.parent / "token").write_text(TOKEN)
+    one, other = (account.probes for account in load_file(config, "--probe.allow-http").accounts)
+    assert one == Probes(
+        servers=True,
+        portals=True,
+        min_interval=60.0,
+        allow_networks=("10.0.0.0/8", "fd00::1/128"),
+        allow_http=True,
+        deny=("*.internal.example.com",),
+        access_client_id="88bf3b6d86161464f6509f7219099e57.access",
+        access_client_secret=Secret(text=TOKEN[::-1]),
+    )
+    assert other == Probes(
+        min_interval=15.0,
+        allow_http=True,
+        gateway_servers=True,
+        allow=("prod-*",),
+        access_client_id="fedcba6d86161464f6509f7219099e57.access",
+        access_client_secret=Secret(file=str(config.parent / "token")),
+    )
+
+
+def test_the_secret_of_a_service_token_is_known_to_the_log_and_shown_nowhere(config: Path) -> None:
+    config.write_text(PROBES)
+    (config.parent / "token").write_text(TOKEN)
+    settings = load_file(config)
+    assert TOKEN[::-1] in settings.secrets
+    for shown in (repr(settings), str(settings.accounts[0].probes), effective(settings)):
+        assert TOKEN[::-1] not in shown
+        assert "88bf3b6d" not in shown
+    first, second = yaml.safe_load(effective(settings))["accounts"]
+    assert first["probes"] == {
+        "servers": True,
+        "portals": True,
+        "min_interval": 60.0,
+        "allow_networks": ["10.0.0.0/8", "fd00::1/128"],
+        "allow_http": False,
+        "gateway_servers": False,
+        "allow": [],
+        "deny": ["*.internal.example.com"],
+        "access_client_id": "<hidden>",
+        "access_client_secret": "<hidden>",
+    }
+    assert "probes" not in second  # they are off
 
 
 def test_the_account_beats_the_file_the_file_the_flag_and_the_flag_its_variable(

@@ -22,6 +22,8 @@ from cloudflare.types.zero_trust.access.ai_controls.mcp.server_list_response imp
 from exporter.cloudflare import schema
 from exporter.errors import Reason
 from exporter.metrics.catalog import ALL
+from exporter.metrics.probe_catalog import PROBES
+from exporter.probes.result import Outcome
 from exporter.settings import ENVIRONMENT, FLAGS
 from processes import ROOT
 
@@ -162,9 +164,12 @@ def first_cells(page: Path) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", page.read_text(), re.MULTILINE)
 
 
-def test_every_metric_and_every_reason_stands_once_in_the_page_of_metrics() -> None:
-    expected = [metric.name for metric in ALL] + [reason.value for reason in Reason]
-    assert sorted(set(first_cells(REFERENCE / "metrics.md")) - {"reason"}) == sorted(expected)
+def test_every_metric_reason_and_outcome_stands_once_in_the_page_of_metrics() -> None:
+    expected = [metric.name for metric in (*ALL, *PROBES)]
+    expected += [word.value for word in (*Reason, *Outcome)]
+    heads = {"reason", "outcome"}
+    found = [name for name in first_cells(REFERENCE / "metrics.md") if name not in heads]
+    assert sorted(found) == sorted(expected)
 
 
 def test_every_flag_and_every_variable_stands_once_in_the_page_of_settings() -> None:
@@ -177,8 +182,10 @@ def test_no_page_names_a_metric_a_flag_or_a_variable_that_does_not_exist(page: P
     text = page.read_text()
     names = re.findall(r"(?<![:\w])cloudflare_mcp_[a-z_]*[a-z]\b(?![:*_])", text)
     metrics = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
-    flags = set(re.findall(r"(?<![\w-])--(?:web|log|scrape|api|collector)\.[a-z.-]*[a-z]", text))
+    flags = set(
+        re.findall(r"(?<![\w-])--(?:web|log|scrape|api|collector|probe)\.[a-z.-]*[a-z]", text)
+    )
     variables = set(re.findall(r"\bCLOUDFLARE_[A-Z_]*[A-Z]\b", text))
-    assert metrics <= {metric.name for metric in ALL}
+    assert metrics <= {metric.name for metric in (*ALL, *PROBES)}
     assert flags <= {flag.name for flag in FLAGS}
     assert variables <= {flag.environment for flag in FLAGS} | {each.name for each in ENVIRONMENT}

@@ -11,19 +11,24 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from exporter.simulator.account import SimulatedAccount
+from exporter.simulator.scenario import parse_scenario
 from exporter.simulator.server import Simulator
 from exporter.simulator.uniform_account import UniformAccount, uniform_account
 from mixin.thresholds import RELIEVING
+from probejobs import documented_jobs
 from processes import ROOT, Alertmanager, Prometheus, RunningExporter, eventually
 from realparts import require
 from receivers import Webhook
+from simulated import START, Clock, probing_configuration
 
 SHORT = {
     "gap_window": "10s",
@@ -108,10 +113,10 @@ def alertmanager(tmp_path: Path, webhook: Webhook) -> Iterator[Alertmanager]:
         running.kill()
 
 
-def shortened_rules(directory: Path) -> Path:
+def shortened_rules(directory: Path, short: Mapping[str, str] = SHORT) -> Path:
     render = [sys.executable, "-m", "mixin", "render", "--only=alerts", f"--output={directory}"]
     subprocess.run(
-        [*render, *(f"--set={name}={value}" for name, value in SHORT.items())],
+        [*render, *(f"--set={name}={value}" for name, value in short.items())],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -189,3 +194,79 @@ def test_a_lapsed_login_is_notified_once_with_all_that_is_needed_and_resolves(
         )
     fired = {json.dumps(a["labels"], sort_keys=True) for a in webhook.alerts}
     assert len(fired) == 1, "one alert for one server, in two portals, seen by two exporters"
+
+
+# --- live probes -------------------------------------------------------------------------------
+
+PROBED = """
+conditions:
+  ready: {succeeds: true, status: ready}
+servers:
+  - {id: docs, name: Docs, hostname: "https://docs.example.com", auth_type: unauthenticated,
+     nouns: [page], tools: 3}
+  - {id: wiki, name: Wiki, hostname: "https://wiki.example.com", auth_type: unauthenticated,
+     nouns: [page], tools: 3}
+portals:
+  - id: eng
+    name: Engineering
+    hostname: eng.example.com
+    servers: [{id: docs, on_behalf: false}, {id: wiki, on_behalf: false}]
+events:
+  - {at: 100, do: live, server: docs, fails: true}
+  - {at: 100, do: hide, portal: eng, server: docs}
+  - {at: 100, do: hide, portal: eng, server: wiki}
+  - {at: 200, do: live, server: docs}
+  - {at: 200, do: show, portal: eng, server: docs}
+  - {at: 200, do: show, portal: eng, server: wiki}
+"""
+
+SHORT_PROBES = {
+    **SHORT,
+    "probe_window": "6s",
+    "server_not_answering_for": "2s",
+    "server_hidden_for": "5s",
+}
+
+
+def test_a_server_that_dies_and_one_that_is_hidden_are_notified_while_all_is_ready(
+    run_exporter: Callable[..., RunningExporter],
+    run_prometheus: Callable[[str], Prometheus],
+    alertmanager: Alertmanager,
+    webhook: Webhook,
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    account = SimulatedAccount(parse_scenario(PROBED), START)
+    with Simulator(account, clock=clock, live=True, quota=None) as simulator:
+        file = tmp_path / "config.yml"
+        file.write_text(probing_configuration(simulator, 0.9))
+        exporter = run_exporter(f"--config.file={file}", "--scrape.timeout-offset=0.1")
+        rules = shortened_rules(tmp_path / "rules", SHORT_PROBES)
+        config = yaml.safe_load(configuration(rules, alertmanager, [exporter]))
+        config |= documented_jobs(exporter.url, "1s")
+        config["rule_files"] = [str(rules.parent / "*.rules.yml")]
+        prometheus = run_prometheus(yaml.safe_dump(config))
+        visible = "sum(cloudflare_mcp_portal_probe_server_visible) == 2"
+        eventually(lambda: prometheus.query(visible), "visible servers")
+        eventually(
+            lambda: prometheus.query("sum(cloudflare_mcp_server_probe_success) == 2"), "answers"
+        )
+        assert not webhook.alerts, "nothing is wrong yet"
+
+        clock.now = START + 100
+        dead, hidden = "CloudflareMCPServerNotAnswering", "CloudflareMCPPortalHidesServer"
+        alert = eventually(lambda: webhook.notified(dead, "firing"), "dead server", within=60)
+        assert alert["labels"]["server_id"] == "docs"
+        assert "Outcome of the probe: http_error." in alert["annotations"]["description"]
+        assert "reports since its last sync: ready." in alert["annotations"]["description"]
+        alert = eventually(lambda: webhook.notified(hidden, "firing"), "hidden server", within=60)
+        assert (alert["labels"]["portal_id"], alert["labels"]["server_id"]) == ("eng", "wiki")
+        assert alert["labels"]["severity"] == "critical"
+        ready = 'sum(cloudflare_mcp_server_status{status="ready"}) == 2'
+        assert prometheus.query(ready), "the API goes on saying that all is well"
+
+        clock.now = START + 200
+        for name in (dead, hidden):
+            eventually(partial(webhook.notified, name, "resolved"), name, within=90)
+    fired = {(a["labels"]["alertname"], a["labels"]["server_id"]) for a in webhook.alerts}
+    assert fired == {(dead, "docs"), (hidden, "wiki")}, "one alert for one broken server"

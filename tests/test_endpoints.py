@@ -23,8 +23,10 @@ from exporter.metrics.formats import Format
 from exporter.simulator.account import SimulatedAccount
 from exporter.simulator.scenario import demo_scenario
 from exporter.simulator.server import Simulator
-from exporter.web import routes
+from exporter.web import probe_routes, routes
 from exporter.web.public_address import PublicAddress
+from exporter.web.request import Request
+from exporter.web.responses import Response
 from processes import ROOT, Prometheus, RunningExporter, eventually, get
 from watching import samples, value
 from webserver import Outcome, Source, done, site, trusting, write_chain
@@ -494,17 +496,24 @@ def test_sixty_scrapes_that_join_one_listing_are_all_answered(
 # --- the documentation -------------------------------------------------------------------------
 
 
+async def unasked(request: Request) -> Response:
+    raise AssertionError(f"a handler was asked for {request}")
+
+
 def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() -> None:
     text = (ROOT / "docs" / "reference" / "endpoints.md").read_text()
     rows = re.findall(r"^\| `(/[^`]*)` \| ([A-Z, ]+) \|", text, re.MULTILINE)
     source = Source()
+    probing = {*probe_routes.DISCOVERY.values(), *probe_routes.PROBE.values()}
     paths = {
+        *probing,
         *(routes.HEALTHY, routes.READY, routes.PROBE),
         *(routes.DISCOVERY, routes.EXPORTER, routes.CONFIG, routes.RELOAD),
     }
     paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}
-    with site(source, control=Configuration()) as served:
+    probes = dict.fromkeys(probing, unasked)
+    with site(source, control=Configuration(), probes=probes) as served:
         for path, methods in rows:
             status, headers, _ = served.ask(path, "DELETE")
             assert (status, headers["allow"]) == (405, methods), path

@@ -176,7 +176,10 @@ def test_a_file_of_thresholds_is_the_chart_s_value_and_set_says_the_same(
         output = tmp_path / str(number)
         command = [sys.executable, "-m", "mixin", "render", "--only", "alerts", *way]
         subprocess.run([*command, "--output", output], cwd=ROOT, check=True, capture_output=True)
-        files = [output / "alerts" / f"cloudflare-mcp{more}.rules.yml" for more in ("", "-posture")]
+        files = [
+            output / "alerts" / f"cloudflare-mcp{more}.rules.yml"
+            for more in ("", "-probes", "-posture")
+        ]
         assert groups == [g for f in files for g in yaml.safe_load(f.read_text())["groups"]]
     rules = {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
     assert ANOTHER not in rules

@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "exporter.scrape_result": {"errors", "history", "model"},
     "exporter.settings": {"errors"},
     "exporter.cloudflare": {"deadline", "errors", "logs", "model", "threads"},
+    "exporter.probes": {"cloudflare", "deadline", "errors", "model", "threads"},
     "exporter.listing_log": {"errors", "logs", "model", "scrape_result"},
     "exporter.metrics": {"errors", "model", "scrape_result"},
     "exporter.web": {
@@ -45,12 +46,18 @@ ALLOWED: dict[str, set[str]] = {
         *("cloudflare", "collector", "deadline", "logs", "metrics", "model"),
         *("redaction", "scrape_result", "settings", "threads"),
     },
-    "exporter.commands": {"accounts", "errors", "metrics", "model", "scrape_result"},
+    "exporter.account_probes": {
+        *("accounts", "deadline", "errors", "metrics", "model", "probes", "redaction"),
+        *("settings", "threads"),
+    },
+    "exporter.commands": {
+        *("account_probes", "accounts", "errors", "metrics", "model", "probes", "scrape_result"),
+    },
     "exporter.auto_reload": {"settings", "threads"},
     "exporter.reload": {"accounts", "errors", "logs", "redaction", "settings", "threads"},
     "exporter.cli": {
-        *("accounts", "auto_reload", "commands", "descriptors", "errors", "logs", "malloc"),
-        *("redaction", "reload", "settings", "simulator", "web"),
+        *("account_probes", "accounts", "auto_reload", "commands", "descriptors", "errors"),
+        *("logs", "malloc", "probes", "redaction", "reload", "settings", "simulator", "web"),
     },
     "exporter.__main__": {"cli"},
 }
@@ -64,8 +71,8 @@ DOORS: dict[str, set[str]] = {
     "msgspec": {"*"},
     # The accounts hand their families over in the client's own interface.
     "prometheus_client": {"exporter.accounts", "exporter.metrics"},
-    "requests": {"exporter.cloudflare"},
-    "urllib3": {"exporter.cloudflare"},
+    "requests": {"exporter.cloudflare", "exporter.probes"},
+    "urllib3": {"exporter.cloudflare", "exporter.probes"},
     "uvicorn": {"exporter.web"},
     "yaml": {"exporter.settings", "exporter.simulator"},
 }

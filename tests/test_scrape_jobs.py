@@ -56,13 +56,23 @@ def test_there_are_jobs_in_all_these_places() -> None:
         "deploy/compose/prometheus.yml",
         "docs/getting-started.md",
         "docs/operating/configuration.md",
+        "docs/operating/probes.md",
         "docs/operating/scaling.md",
         "docs/operating/security.md",
         "docs/operating/sharding/prometheus-shard.yml",
         "docs/operating/sharding/prometheus.yml",
         "docs/reference/endpoints.md",
     }
-    assert all(len(config["scrape_configs"]) == 1 for config in CONFIGS.values())
+    several = {name for name, config in CONFIGS.items() if len(config["scrape_configs"]) > 1}
+    assert several == {"docs/operating/probes.md-1"}
+
+
+def test_jobs_of_probes_have_names_and_limits_of_their_own() -> None:
+    _, *jobs = CONFIGS["docs/operating/probes.md-1"]["scrape_configs"]
+    assert [job["job_name"] for job in jobs] == ["cloudflare-mcp-servers", "cloudflare-mcp-portals"]
+    for job in jobs:
+        assert seconds(job["scrape_timeout"]) < seconds(job["scrape_interval"])
+        assert 100 <= job["sample_limit"] <= 5000
 
 
 @per_config

@@ -20,6 +20,7 @@ from exporter.settings import (
     Flag,
     ListenAddress,
     Listing,
+    Probes,
     Secret,
     Settings,
     load,
@@ -62,6 +63,18 @@ def test_token_and_account_id_are_enough() -> None:
                 cache_ttl=0.0,
                 proxy_url="",
                 ca_file="",
+                probes=Probes(
+                    servers=False,
+                    portals=False,
+                    min_interval=30.0,
+                    allow_networks=(),
+                    allow_http=False,
+                    gateway_servers=False,
+                    allow=(),
+                    deny=(),
+                    access_client_id="",
+                    access_client_secret=None,
+                ),
             ),
         ),
         defaults=Listing(),
@@ -82,6 +95,7 @@ def test_token_and_account_id_are_enough() -> None:
         textfile="",
         check=False,
         check_format="text",
+        check_probe=False,
         demo=False,
         log_level="info",
         log_format="logfmt",
@@ -108,6 +122,11 @@ VALUES = [
     ("--api.max-response-size", "1GiB", 1024**3),
     ("--collector.servers", None, True),
     ("--cache.ttl", "5m", 300.0),
+    ("--probe.servers", None, True),
+    ("--probe.portals", None, True),
+    ("--probe.min-interval", "1m", 60.0),
+    ("--probe.allow-networks", "10.0.0.0/8, fd00::/8", ("10.0.0.0/8", "fd00::/8")),
+    ("--probe.allow-http", None, True),
     ("--once", None, True),
     ("--check", None, True),
     ("--demo", None, True),
@@ -115,7 +134,7 @@ VALUES = [
     ("--log.format", "json", "json"),
 ]
 
-TRIED_ELSEWHERE = {"--config.file", "--textfile", "--format"}
+TRIED_ELSEWHERE = {"--config.file", "--textfile", "--format", "--probe"}
 
 
 def flag_named(name: str) -> Flag:
@@ -123,8 +142,11 @@ def flag_named(name: str) -> Flag:
 
 
 def value_of(settings: Settings, flag: Flag) -> object:
-    holder = settings if hasattr(settings, flag.field) else settings.defaults
-    return getattr(holder, flag.field)
+    holders = (settings, settings.defaults, settings.defaults.probes)
+    fields = (flag.field, flag.field.removeprefix("probe_"))
+    return next(
+        getattr(holder, field) for holder in holders for field in fields if hasattr(holder, field)
+    )
 
 
 def account_of(settings: Settings) -> Account:
@@ -152,6 +174,7 @@ def test_a_flag_that_needs_another_works_beside_it() -> None:
     assert (settings.once, settings.textfile) == (True, "/var/lib/x.prom")
     settings = load(["--check", "--format", "json"], ENVIRON)
     assert (settings.check, settings.check_format) == (True, "json")
+    assert load(["--check", "--probe"], ENVIRON).check_probe
 
 
 def test_listen_addresses_may_be_repeated_or_stand_with_commas_in_the_environment() -> None:
@@ -160,6 +183,14 @@ def test_listen_addresses_may_be_repeated_or_stand_with_commas_in_the_environmen
     twin = {f"{PREFIX}WEB_LISTEN_ADDRESS": "127.0.0.1:1, unix:/run/exporter.sock"}
     assert load(flags, ENVIRON).listen_addresses == addresses
     assert load([], {**ENVIRON, **twin}).listen_addresses == addresses
+
+
+def test_networks_may_be_repeated_or_stand_with_commas() -> None:
+    flags = ["--probe.allow-networks=10.0.0.0/8,127.0.0.1", "--probe.allow-networks=fd00::/8"]
+    twin = {f"{PREFIX}PROBE_ALLOW_NETWORKS": "10.0.0.0/8, 127.0.0.1, fd00::/8"}
+    networks = ("10.0.0.0/8", "127.0.0.1/32", "fd00::/8")
+    assert account_of(load(flags, ENVIRON)).probes.allow_networks == networks
+    assert account_of(load([], {**ENVIRON, **twin})).probes.allow_networks == networks
 
 
 @pytest.mark.parametrize(
@@ -500,6 +531,7 @@ FLAG_MISTAKES = [
     ),
     (["--textfile=x.prom"], "--textfile: requires --once"),
     (["--format=json"], "--format: requires --check"),
+    (["--probe"], "--probe: requires --check"),
     (["--once", "--check"], "--check: cannot be combined with --once; remove one of them"),
     (
         ["--config.check", "--once"],

@@ -51,6 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         parallel_pages: pages after the first that are requested in parallel.
         max_bytes: maximum body size after decompression, in bytes.
         route: of the connections.
+        keep_names: whether servers keep hashes of their tools' names.
     """
 
     base_url: str
@@ -59,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     parallel_pages: int
     max_bytes: int
     route: Route = Route()
+    keep_names: bool = False
 
     def url(self, what: str) -> str:
         """The URL of the list of ``portals`` or ``servers``."""
@@ -234,7 +236,12 @@ class Client:
         if answer.status != HTTP_OK:
             raise self._failure(answer)
         try:
-            return DECODERS[what](answer.body, limit=self._endpoint.max_bytes, check=deadline.check)
+            return DECODERS[what](
+                answer.body,
+                limit=self._endpoint.max_bytes,
+                check=deadline.check,
+                keep_names=self._endpoint.keep_names,
+            )
         except NotSuccessfulError:
             raise self._failure(answer) from None
         except ListingError as problem:

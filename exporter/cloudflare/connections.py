@@ -18,9 +18,10 @@ import http.client
 import os
 import selectors
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, zip_longest
 from typing import Any
@@ -40,12 +41,22 @@ _Address = tuple[int, int, int, tuple[Any, ...]]
 
 
 class InFlight:
-    """The sockets of a request in flight, for another thread to shut down."""
+    """The sockets of a request in flight, for another thread to shut down.
+
+    A subclass may watch a request through `resolved`, `add` and `secured`, and refuse it by raising
+    an `OSError`.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._handles: list[socket.socket] = []
         self.interrupted = False
+
+    def resolved(self, addresses: Sequence[str]) -> None:
+        """Called with all addresses of the host's name, before a connection is made to any."""
+
+    def secured(self, connected: ssl.SSLSocket) -> None:
+        """Called after the TLS handshake of a new connection."""
 
     def add(self, connected: socket.socket) -> None:
         """Called by the requesting thread when it starts using a socket."""
@@ -125,6 +136,11 @@ class _Connection:
         self.in_flight.add(connected)
         return connected
 
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]  # of urllib3's class
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.in_flight.secured(self.sock)
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # kept from the request before
             self.in_flight.add(self.sock)
@@ -157,6 +173,7 @@ def connect(host: str, port: int, timeout: float, in_flight: InFlight) -> socket
         OSError: none did (`socket.gaierror`: there are none; `TimeoutError`: none in time).
     """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    in_flight.resolved([str(to[0]) for *_, to in found])
     race = _Race(_interleaved([(family, kind, proto, to) for family, kind, proto, _, to in found]))
     try:
         winner = race.run(time.monotonic() + timeout, in_flight)

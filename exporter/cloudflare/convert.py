@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from datetime import UTC, datetime
 
 import msgspec
@@ -114,19 +115,20 @@ def _code_mode_allowed(code_mode: str | None, allow: bool | None) -> bool | None
     return code_mode != "off" and allow is not False
 
 
-def read_server(record: ServerRecord, notes: set[str]) -> ParsedServer:
+def read_server(record: ServerRecord, notes: set[str], *, keep_names: bool = False) -> ParsedServer:
     """The server, and how much of it this record's portal exposes.
 
     Args:
         record: as decoded.
         notes: receives a line for each unknown value.
+        keep_names: whether to keep hashes of its tools' names.
 
     Raises:
         Unusable: it has no usable id, or too many tools, prompts or overrides.
     """
     hidden = bool(record.default_disabled)
     return ParsedServer(
-        server=_server(record, notes),
+        server=_server(record, notes, keep_names=keep_names),
         default_disabled=record.default_disabled,
         on_behalf=record.on_behalf,
         tools=_exposure(record.tools, record.updated_tools, hidden=hidden),
@@ -134,7 +136,7 @@ def read_server(record: ServerRecord, notes: set[str]) -> ParsedServer:
     )
 
 
-def _server(record: ServerRecord, notes: set[str]) -> Server:
+def _server(record: ServerRecord, notes: set[str], *, keep_names: bool) -> Server:
     identity = _identified(record.id or record.server_id)
     kind = _error_class(record.error_details)
     auth_type = _member(record.auth_type, AUTH_TYPES, "server auth_type", notes)
@@ -157,7 +159,15 @@ def _server(record: ServerRecord, notes: set[str]) -> Server:
         prompts=None if record.prompts is None else len(record.prompts),
         secure_web_gateway=record.secure_web_gateway,
         shared_oauth_callback=record.is_shared_oauth_callback_enabled,
+        tool_hashes=_hashes(record.tools) if keep_names else None,
     )
+
+
+def _hashes(tools: list[Capability] | None) -> bytes | None:
+    """Hashes of the names, valid in this process: 8 bytes a tool instead of its name."""
+    if tools is None:
+        return None
+    return array("q", map(hash, [tool.name for tool in tools])).tobytes()
 
 
 def _authentication_status(record: ServerRecord, notes: set[str]) -> str | None:

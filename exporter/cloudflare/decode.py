@@ -111,7 +111,9 @@ class NotSuccessfulError(Exception):
     """The envelope says ``success: false``."""
 
 
-def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
+def decode_portals(
+    body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never, keep_names: bool = False
+) -> Page:
     """A page of the portals endpoint.
 
     Args:
@@ -119,12 +121,13 @@ def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
         limit: maximum bytes of a body; the objects built from it take at most about twice that.
         check: called between records and other steps of bounded length; what it raises ends
             the work and is passed on.
+        keep_names: whether servers keep hashes of their tools' names.
 
     Raises:
         NotSuccessful: the envelope says so.
         ListingError: this is not a response of the API (``invalid_response``).
     """
-    reader = _Reader(Allowance(limit), check)
+    reader = _Reader(Allowance(limit), check, keep_names=keep_names)
     page = _strict(reader, body, _PORTAL_PAGE)
     if page is None:
         raw, info = _raw_items(reader, body)
@@ -136,10 +139,12 @@ def decode_portals(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _ne
     return reader.page([r.id for r in records], page.result_info, portals=portals)
 
 
-def decode_servers(body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never) -> Page:
+def decode_servers(
+    body: Body, *, limit: int = DEFAULT_LIMIT, check: Check = _never, keep_names: bool = False
+) -> Page:
     """A page of the servers endpoint; arguments and errors as for `decode_portals`."""
     where = "list of servers"
-    reader = _Reader(Allowance(limit), check)
+    reader = _Reader(Allowance(limit), check, keep_names=keep_names)
     page = _strict(reader, body, _SERVER_PAGE)
     if page is None:
         raw, info = _raw_items(reader, body)
@@ -213,10 +218,12 @@ class _Reader:
     Args:
         allowance: of the body.
         check: called between records.
+        keep_names: whether servers keep hashes of their tools' names.
     """
 
-    def __init__(self, allowance: Allowance, check: Check) -> None:
+    def __init__(self, allowance: Allowance, check: Check, *, keep_names: bool = False) -> None:
         self.allowance = allowance
+        self._keep_names = keep_names
         self.check = check
         self.wide = False
         self._lenient = Lenient(allowance)
@@ -263,7 +270,7 @@ class _Reader:
     def _server(self, record: ServerRecord, where: str, position: int) -> ParsedServer | None:
         self.check()
         try:
-            return read_server(record, self._notes)
+            return read_server(record, self._notes, keep_names=self._keep_names)
         except UnusableRecordError as problem:
             self._skip("server", _place(where, position, record.id), problem)
             return None

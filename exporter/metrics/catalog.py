@@ -36,13 +36,14 @@ class Metric(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
 
 
-def _gauge(
+def gauge(
     name: str,
     help_: str,
     labels: tuple[str, ...],
     *fields: str,
     unit: Literal["", "seconds", "bytes"] = "",
 ) -> Metric:
+    """The declaration of a gauge, whose name gets the product's prefix."""
     return Metric(f"cloudflare_mcp_{name}", "gauge", help_, labels, unit, fields)
 
 
@@ -51,19 +52,19 @@ STALENESS_FIELDS = ("server.last_successful_sync", "server.created_at")
 
 # --- the account -------------------------------------------------------------------------------
 
-UP = _gauge(
+UP = gauge(
     "up",
     "Whether the last listing of the account succeeded. While 0, the account has no portal and "
     "no server series.",
     ACCOUNT,
 )
-ACCOUNT_INFO = _gauge(
+ACCOUNT_INFO = gauge(
     "account_info",
     "Information about the account. account_name is its configured name, or its ID.",
     (*ACCOUNT, "account_name"),
 )
-PORTALS = _gauge("portals", "Number of portals in the account.", ACCOUNT, "portal.id")
-SERVERS = _gauge(
+PORTALS = gauge("portals", "Number of portals in the account.", ACCOUNT, "portal.id")
+SERVERS = gauge(
     "servers",
     "Number of distinct servers in the account, by auth_type. A server in several portals counts "
     "once.",
@@ -71,7 +72,7 @@ SERVERS = _gauge(
     "server.id",
     "server.auth_type",
 )
-COLLECTION_DURATION = _gauge(
+COLLECTION_DURATION = gauge(
     "collection_duration_seconds",
     "Duration of the listing that this scrape shows. With a cache, that is the cached one.",
     ACCOUNT,
@@ -83,19 +84,19 @@ COLLECTION_FAILURES = Metric(
     "Total number of failed listings, by reason. Every reason is present from the start.",
     (*ACCOUNT, "reason"),
 )
-COLLECTION_FAILED = _gauge(
+COLLECTION_FAILED = gauge(
     "collection_failed",
     "1 for the reason why the listing behind this scrape failed, 0 for the others; all of them 0 "
     "if it did not fail.",
     (*ACCOUNT, "reason"),
 )
-LAST_SUCCESS = _gauge(
+LAST_SUCCESS = gauge(
     "last_success_timestamp_seconds",
     "Unix time of the last successful listing. Absent until there was one.",
     ACCOUNT,
     unit="seconds",
 )
-SKIPPED_RECORDS = _gauge(
+SKIPPED_RECORDS = gauge(
     "skipped_records",
     "Number of portal and server records skipped in this listing because they are invalid. The "
     "log names each once.",
@@ -120,7 +121,7 @@ API_RESPONSE_BYTES = Metric(
     "Total size of API responses after decompression.",
     ACCOUNT,
 )
-API_RATELIMIT_REMAINING = _gauge(
+API_RATELIMIT_REMAINING = gauge(
     "api_ratelimit_remaining",
     "Remaining API requests in the current rate limit window, from r= of the Ratelimit header. "
     "Absent until there was one.",
@@ -129,7 +130,7 @@ API_RATELIMIT_REMAINING = _gauge(
 
 # --- a portal ----------------------------------------------------------------------------------
 
-PORTAL_INFO = _gauge(
+PORTAL_INFO = gauge(
     "portal_info",
     "Information about the portal: its name and hostname (without user info, query and fragment).",
     (*PORTAL, "portal_name", "hostname"),
@@ -137,21 +138,21 @@ PORTAL_INFO = _gauge(
     "portal.name",
     "portal.hostname",
 )
-PORTAL_SERVERS = _gauge(
+PORTAL_SERVERS = gauge(
     "portal_servers",
     "Number of distinct servers in the portal, by auth_type.",
     (*PORTAL, "auth_type"),
     "portal.servers",
     "server.auth_type",
 )
-PORTAL_SERVERS_WITH_ERROR = _gauge(
+PORTAL_SERVERS_WITH_ERROR = gauge(
     "portal_servers_with_error",
     "Number of servers in the portal that are in error (cloudflare_mcp_server_error is 1).",
     PORTAL,
     "portal.servers",
     *ERROR_FIELDS,
 )
-PORTAL_SERVERS_RETRYABLE = _gauge(
+PORTAL_SERVERS_RETRYABLE = gauge(
     "portal_servers_retryable_upstream_failure",
     "Number of servers in the portal with a retryable failure "
     "(cloudflare_mcp_server_retryable_upstream_failure is 1).",
@@ -161,7 +162,7 @@ PORTAL_SERVERS_RETRYABLE = _gauge(
     "server.error_details.is_upstream",
     "server.error_details.retryable",
 )
-PORTAL_STALENESS = _gauge(
+PORTAL_STALENESS = gauge(
     "portal_sync_staleness_seconds",
     "Largest cloudflare_mcp_server_sync_staleness_seconds of the portal's servers. Absent if no "
     "server has one.",
@@ -170,14 +171,14 @@ PORTAL_STALENESS = _gauge(
     *STALENESS_FIELDS,
     unit="seconds",
 )
-PORTAL_CODE_MODE = _gauge(
+PORTAL_CODE_MODE = gauge(
     "portal_code_mode",
     "Code mode of the portal (code_mode): 1 for the current value, 0 for the others. Absent if "
     "not reported.",
     (*PORTAL, "code_mode"),
     "portal.code_mode",
 )
-PORTAL_CODE_MODE_ALLOWED = _gauge(
+PORTAL_CODE_MODE_ALLOWED = gauge(
     "portal_code_mode_allowed",
     "Whether the portal allows code mode: 0 if code_mode is off or allow_code_mode is false. "
     "Absent if neither is reported.",
@@ -185,21 +186,21 @@ PORTAL_CODE_MODE_ALLOWED = _gauge(
     "portal.code_mode",
     "portal.allow_code_mode",
 )
-PORTAL_GATEWAY = _gauge(
+PORTAL_GATEWAY = gauge(
     "portal_secure_web_gateway",
     "Whether the portal's traffic goes through Secure Web Gateway (secure_web_gateway). Absent "
     "if not reported.",
     PORTAL,
     "portal.secure_web_gateway",
 )
-PORTAL_CREATED = _gauge(
+PORTAL_CREATED = gauge(
     "portal_created_timestamp_seconds",
     "Unix time of the portal's creation (created_at). Absent if not reported.",
     PORTAL,
     "portal.created_at",
     unit="seconds",
 )
-PORTAL_MODIFIED = _gauge(
+PORTAL_MODIFIED = gauge(
     "portal_modified_timestamp_seconds",
     "Unix time of the portal's last modification (modified_at). Absent if not reported.",
     PORTAL,
@@ -209,7 +210,7 @@ PORTAL_MODIFIED = _gauge(
 
 # --- a server ----------------------------------------------------------------------------------
 
-SERVER_INFO = _gauge(
+SERVER_INFO = gauge(
     "server_info",
     "Information about the server: its name, auth_type and hostname (without user info, query "
     "and fragment).",
@@ -220,14 +221,14 @@ SERVER_INFO = _gauge(
     "server.hostname",
     "server.auth_type",
 )
-SERVER_STATUS = _gauge(
+SERVER_STATUS = gauge(
     "server_status",
     "Status of the server (status): 1 for the current value, 0 for the others. Absent if not "
     "reported.",
     (*SERVER, "status"),
     "server.status",
 )
-SERVER_AUTHENTICATION_STATUS = _gauge(
+SERVER_AUTHENTICATION_STATUS = gauge(
     "server_authentication_status",
     "Authentication status of the server (authentication_status): 1 for the current value, 0 for "
     "the others. Also manual if auth_config_summary.auth_mode is. Absent if neither is reported.",
@@ -235,14 +236,14 @@ SERVER_AUTHENTICATION_STATUS = _gauge(
     "server.authentication_status",
     "server.auth_config_summary.auth_mode",
 )
-SERVER_ERROR = _gauge(
+SERVER_ERROR = gauge(
     "server_error",
     "Whether the server is in error: error is not empty, or error_details has a member that is "
     "not null.",
     SERVER,
     *ERROR_FIELDS,
 )
-SERVER_ERROR_INFO = _gauge(
+SERVER_ERROR_INFO = gauge(
     "server_error_info",
     "Information about the error of a server, from error_details: true, false or unknown, and "
     "codes as integers or empty. Absent without an error.",
@@ -253,7 +254,7 @@ SERVER_ERROR_INFO = _gauge(
     "server.error_details.status_code",
     "server.error_details.mcp_code",
 )
-SERVER_RETRYABLE = _gauge(
+SERVER_RETRYABLE = gauge(
     "server_retryable_upstream_failure",
     "Whether the server is in error, the failure is its own and a retry may help: "
     "error_details.is_upstream and error_details.retryable are true.",
@@ -262,21 +263,21 @@ SERVER_RETRYABLE = _gauge(
     "server.error_details.is_upstream",
     "server.error_details.retryable",
 )
-SERVER_LAST_SYNC = _gauge(
+SERVER_LAST_SYNC = gauge(
     "server_last_sync_timestamp_seconds",
     "Unix time of the last sync attempt (last_synced). Absent if there was none.",
     SERVER,
     "server.last_synced",
     unit="seconds",
 )
-SERVER_LAST_SUCCESSFUL_SYNC = _gauge(
+SERVER_LAST_SUCCESSFUL_SYNC = gauge(
     "server_last_successful_sync_timestamp_seconds",
     "Unix time of the last successful sync (last_successful_sync). Absent if there was none.",
     SERVER,
     "server.last_successful_sync",
     unit="seconds",
 )
-SERVER_STALENESS = _gauge(
+SERVER_STALENESS = gauge(
     "server_sync_staleness_seconds",
     "Time since the last successful sync (last_successful_sync), or since created_at if there "
     "was none. Never negative. Absent if neither is reported.",
@@ -284,44 +285,44 @@ SERVER_STALENESS = _gauge(
     *STALENESS_FIELDS,
     unit="seconds",
 )
-SERVER_TOOLS = _gauge(
+SERVER_TOOLS = gauge(
     "server_tools",
     "Number of tools that the server offers. Absent if tools is null.", SERVER,
     "server.tools",
 )  # fmt: skip
-SERVER_PROMPTS = _gauge(
+SERVER_PROMPTS = gauge(
     "server_prompts",
     "Number of prompts that the server offers. Absent if prompts is null.", SERVER,
     "server.prompts",
 )  # fmt: skip
-SERVER_PORTALS = _gauge(
+SERVER_PORTALS = gauge(
     "server_portals",
     "Number of portals that include the server. 0 occurs only with --collector.servers.",
     SERVER,
     "portal.servers",
 )
-SERVER_GATEWAY = _gauge(
+SERVER_GATEWAY = gauge(
     "server_secure_web_gateway",
     "Whether traffic to the server goes through Secure Web Gateway (secure_web_gateway). Absent "
     "if not reported.",
     SERVER,
     "server.secure_web_gateway",
 )
-SERVER_SHARED_CALLBACK = _gauge(
+SERVER_SHARED_CALLBACK = gauge(
     "server_shared_oauth_callback",
     "Whether the server uses the shared OAuth callback (is_shared_oauth_callback_enabled). "
     "Absent if not reported.",
     SERVER,
     "server.is_shared_oauth_callback_enabled",
 )
-SERVER_CREATED = _gauge(
+SERVER_CREATED = gauge(
     "server_created_timestamp_seconds",
     "Unix time of the server's creation (created_at). Absent if not reported.",
     SERVER,
     "server.created_at",
     unit="seconds",
 )
-SERVER_MODIFIED = _gauge(
+SERVER_MODIFIED = gauge(
     "server_modified_timestamp_seconds",
     "Unix time of the server's last modification (modified_at). Absent if not reported.",
     SERVER,
@@ -331,27 +332,27 @@ SERVER_MODIFIED = _gauge(
 
 # --- a server in a portal ----------------------------------------------------------------------
 
-PORTAL_SERVER_INFO = _gauge(
+PORTAL_SERVER_INFO = gauge(
     "portal_server_info",
     "The server is in the portal. Always 1.",
     ATTACHMENT,
     "portal.servers",
 )
-PORTAL_SERVER_DEFAULT_DISABLED = _gauge(
+PORTAL_SERVER_DEFAULT_DISABLED = gauge(
     "portal_server_default_disabled",
     "Whether the portal hides the server's tools and prompts unless they are enabled one by one "
     "(default_disabled). Absent if not reported.",
     ATTACHMENT,
     "server.default_disabled",
 )
-PORTAL_SERVER_ON_BEHALF = _gauge(
+PORTAL_SERVER_ON_BEHALF = gauge(
     "portal_server_on_behalf",
     "Whether the portal connects with the credentials of each user (on_behalf). Absent if not "
     "reported.",
     ATTACHMENT,
     "server.on_behalf",
 )
-PORTAL_SERVER_EXPOSED_TOOLS = _gauge(
+PORTAL_SERVER_EXPOSED_TOOLS = gauge(
     "portal_server_exposed_tools",
     "Number of the server's tools that the portal exposes, by updated_tools[].enabled and "
     "default_disabled. Absent if tools is null.",
@@ -360,7 +361,7 @@ PORTAL_SERVER_EXPOSED_TOOLS = _gauge(
     "server.updated_tools",
     "server.default_disabled",
 )
-PORTAL_SERVER_EXPOSED_PROMPTS = _gauge(
+PORTAL_SERVER_EXPOSED_PROMPTS = gauge(
     "portal_server_exposed_prompts",
     "Number of the server's prompts that the portal exposes, by updated_prompts[].enabled and "
     "default_disabled. Absent if prompts is null.",
@@ -369,7 +370,7 @@ PORTAL_SERVER_EXPOSED_PROMPTS = _gauge(
     "server.updated_prompts",
     "server.default_disabled",
 )
-PORTAL_SERVER_ORPHANED = _gauge(
+PORTAL_SERVER_ORPHANED = gauge(
     "portal_server_orphaned_overrides",
     "Number of entries in updated_tools and updated_prompts that name a tool or prompt that the "
     "server no longer offers. Absent if tools or prompts is null.",
@@ -382,24 +383,24 @@ PORTAL_SERVER_ORPHANED = _gauge(
 
 # --- the exporter itself -----------------------------------------------------------------------
 
-BUILD_INFO = _gauge(
+BUILD_INFO = gauge(
     "exporter_build_info",
     "Information about the exporter: version, revision and Python version.",
     ("version", "revision", "python_version"),
 )
-CONFIG_RELOAD_SUCCESSFUL = _gauge(
+CONFIG_RELOAD_SUCCESSFUL = gauge(
     "exporter_config_last_reload_successful",
     "Whether the last attempt to load the configuration succeeded. If 0, the previous one is "
     "still in use.",
     (),
 )
-CONFIG_RELOAD_TIMESTAMP = _gauge(
+CONFIG_RELOAD_TIMESTAMP = gauge(
     "exporter_config_last_reload_success_timestamp_seconds",
     "Unix time at which the configuration in use was loaded.",
     (),
     unit="seconds",
 )
-ACCOUNT_CONFIGURED = _gauge(
+ACCOUNT_CONFIGURED = gauge(
     "exporter_account_configured_timestamp_seconds",
     "Unix time at which the configuration in use, which has this account, was loaded.",
     ACCOUNT,

@@ -10,6 +10,7 @@ from exporter.settings.values import (
     Credentials,
     ListenAddress,
     Listing,
+    Probes,
     Secret,
     Settings,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Flag",
     "ListenAddress",
     "Listing",
+    "Probes",
     "Secret",
     "SecretReader",
     "Settings",

@@ -16,8 +16,16 @@ from exporter.settings.account_env import check, id_mistake, is_email
 from exporter.settings.decode_errors import Complaint, decoded_leniently
 from exporter.settings.proxies import check_authorities
 from exporter.settings.read_file import cause
-from exporter.settings.schema import LONGEST_TIME, Collectors, ConfigFile, FileAccount, Options
-from exporter.settings.values import Account, Credentials, Listing, Secret
+from exporter.settings.schema import (
+    LONGEST_TIME,
+    Collectors,
+    ConfigFile,
+    FileAccount,
+    Options,
+    ProbeOptions,
+)
+from exporter.settings.secret_checks import mistake
+from exporter.settings.values import Account, Credentials, Listing, Probes, Secret
 from exporter.settings.yaml_loader import Document, read
 
 T = TypeVar("T")
@@ -85,7 +93,54 @@ class _Reading:
                 path = f"{place}.{key}".lstrip(".")
                 parsed = self._parsed(path, partial(parse, value))
                 changes |= {} if parsed is None else {field: parsed}
+        if given.probes is not UNSET:
+            changes["probes"] = self._probes(
+                given.probes, f"{place}.probes".lstrip("."), base.probes
+            )
         return msgspec.structs.replace(base, **changes)
+
+    def _probes(self, given: ProbeOptions, place: str, base: Probes) -> Probes:
+        changes: dict[str, Any] = {}
+        for key in ("servers", "portals", "allow_http", "gateway_servers"):
+            if (value := getattr(given, key)) is not UNSET:
+                changes[key] = value
+        for key in ("allow", "deny"):
+            if (value := getattr(given, key)) is not UNSET:
+                changes[key] = tuple(value)
+        if given.min_interval is not UNSET:
+            parse = partial(_time, given.min_interval, parsers.seconds)
+            interval = self._parsed(f"{place}.min_interval", parse)
+            changes |= {} if interval is None else {"min_interval": interval}
+        if given.allow_networks is not UNSET:
+            networks = [
+                self._parsed(f"{place}.allow_networks[{i}]", partial(parsers.network, text))
+                for i, text in enumerate(given.allow_networks)
+            ]
+            changes["allow_networks"] = tuple(one for one in networks if one is not None)
+        return msgspec.structs.replace(base, **changes, **self._service_token(given, place))
+
+    def _service_token(self, given: ProbeOptions, place: str) -> dict[str, Any]:
+        keys = ("access_client_secret", "access_client_secret_file")
+        secrets = [key for key in keys if getattr(given, key) is not UNSET]
+        for other in secrets[1:]:
+            self._complain(
+                f"{place}.{other}", f"cannot be combined with {secrets[0]}; remove one of them"
+            )
+        if bool(secrets) != (given.access_client_id is not UNSET):
+            self._complain(
+                place, "a service token requires access_client_id and access_client_secret"
+            )
+            return {}
+        if not secrets:
+            return {}
+        identity = str(given.access_client_id)
+        if complaint := mistake(identity, "ID") if identity else "is empty; set the client ID":
+            self._complain(f"{place}.access_client_id", complaint)
+        secret = self._secret(getattr(given, secrets[0]), f"{place}.{secrets[0]}", "secret")
+        return {
+            "access_client_id": identity,
+            "access_client_secret": secret,
+        }
 
     def _parsers(self) -> Mapping[str, tuple[str, Callable[[Any], object]]]:
         """By key: the field of `Listing`, and how its value is made."""
@@ -189,9 +244,8 @@ class _Reading:
             check(secret, kind)
         except SettingsError as problem:
             # The advice is for a shell.
-            words = str(problem).replace(
-                ", for example with $(cat FILE)", f", or use api_{kind}_file"
-            )
+            file = f"{path.rpartition('.')[2].removesuffix('_file')}_file"
+            words = str(problem).replace(", for example with $(cat FILE)", f", or use {file}")
             self._complain(path, words)
         return secret
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter.settings.urls import hidden_user
-from exporter.settings.values import Account, Secret, Settings
+from exporter.settings.values import Account, Probes, Secret, Settings
 
 HIDDEN_VALUE = "<hidden>"
 
@@ -36,6 +36,34 @@ def _account(account: Account) -> dict[str, object]:
         "cache_ttl": account.cache_ttl,
         **proxy,
         **authorities,
+        **_probes(account.probes),
+    }
+
+
+def _probes(probes: Probes) -> dict[str, object]:
+    """Only where probes are enabled: without them nothing of it matters."""
+    if not probes.servers and not probes.portals:
+        return {}
+    token = (
+        {
+            "access_client_id": HIDDEN_VALUE,
+            **_secret("access_client_secret", probes.access_client_secret),
+        }
+        if probes.access_client_secret is not None
+        else {}
+    )
+    return {
+        "probes": {
+            "servers": probes.servers,
+            "portals": probes.portals,
+            "min_interval": probes.min_interval,
+            "allow_networks": list(probes.allow_networks),
+            "allow_http": probes.allow_http,
+            "gateway_servers": probes.gateway_servers,
+            "allow": list(probes.allow),
+            "deny": list(probes.deny),
+            **token,
+        }
     }
 
 

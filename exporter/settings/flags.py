@@ -18,9 +18,9 @@ from exporter.settings.values import DEFAULT_BASE_URL
 PROGRAM = "cloudflare-mcp-exporter"
 TWIN_PREFIX = "CLOUDFLARE_MCP_EXPORTER_"
 
-CONFIGURATION, API, WEB = "Configuration", "Cloudflare API", "Web"
+CONFIGURATION, API, PROBING, WEB = "Configuration", "Cloudflare API", "Live probes", "Web"
 ONE_SHOT, LOGGING = "One-shot commands", "Logging"
-GROUPS = (CONFIGURATION, API, WEB, ONE_SHOT, LOGGING)
+GROUPS = (CONFIGURATION, API, PROBING, WEB, ONE_SHOT, LOGGING)
 """Of the help, in its order."""
 
 
@@ -116,6 +116,27 @@ FLAGS: tuple[Flag, ...] = (
         "Maximum size of an API response, after decompression.",
     ),
     Flag(
+        PROBING, "--probe.servers", "probe_servers", parsers.switch, "false", "",
+        "Enable live probes of MCP servers on /probe/server.",
+    ),
+    Flag(
+        PROBING, "--probe.portals", "probe_portals", parsers.switch, "false", "",
+        "Enable live probes of portals on /probe/portal.",
+    ),
+    Flag(
+        PROBING, "--probe.min-interval", "probe_min_interval", parsers.seconds, "30s", "SECONDS",
+        "Minimum time between two probes of a target, however often it is scraped.",
+    ),
+    Flag(
+        PROBING, "--probe.allow-networks", "probe_allow_networks", parsers.networks, "", "CIDR",
+        "Networks that may be probed although they are not public. Repeatable.",
+        repeatable=True,
+    ),
+    Flag(
+        PROBING, "--probe.allow-http", "probe_allow_http", parsers.switch, "false", "",
+        "Also probe targets whose URL is http.",
+    ),
+    Flag(
         WEB, "--web.listen-address", "listen_addresses", parsers.listen_address, ":10180",
         "ADDRESS",
         "Address to listen on: HOST:PORT, :PORT for all interfaces, [::1]:PORT or unix:/PATH. "
@@ -159,6 +180,10 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         ONE_SHOT, "--check", "check", parsers.switch, "false", "",
         "Check access to every account, print the result and exit.",
+    ),
+    Flag(
+        ONE_SHOT, "--probe", "check_probe", parsers.switch, "false", "",
+        "With --check: also probe the servers and portals that may be probed.",
     ),
     Flag(
         ONE_SHOT, "--format", "check_format", parsers.one_of("text", "json"), "text", "FORMAT",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from exporter.errors import SettingsError
@@ -12,7 +13,7 @@ from exporter.settings.internal_errors import foreseen
 from exporter.settings.misspelled import misspelled
 from exporter.settings.proxies import routed
 from exporter.settings.urls import api_url, is_plain_remote
-from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Settings
+from exporter.settings.values import DEFAULT_BASE_URL, Account, Listing, Probes, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ def _load(
     values = given.values()
     _check_combinations(values, given)
     listing = {name: values.pop(name) for name in _LISTING & values.keys()}
+    listing["probes"] = _probes(values)
     if not given.has("route_prefix"):
         values["route_prefix"] = _path_of(values["external_url"])
     if values["demo"]:
@@ -59,6 +61,21 @@ def _load(
 
 
 _LISTING = frozenset(Listing.__struct_fields__)
+_PROBES = {
+    "probe_servers": "servers",
+    "probe_portals": "portals",
+    "probe_min_interval": "min_interval",
+    "probe_allow_networks": "allow_networks",
+    "probe_allow_http": "allow_http",
+}
+"""Fields of `Probes` by the fields of their flags."""
+
+
+def _probes(values: dict[str, Any]) -> Probes:
+    """Takes the flags of probes out of all of them."""
+    given = {field: values.pop(name) for name, field in _PROBES.items()}
+    given["allow_networks"] = tuple(chain.from_iterable(given["allow_networks"]))
+    return Probes(**given)
 
 
 def _settings(
@@ -144,6 +161,8 @@ def _check_combinations(values: Mapping[str, Any], given: _Given) -> None:
         raise SettingsError(f"{given.origin('textfile')}: requires --once")
     if given.has("check_format") and not values["check"]:
         raise SettingsError(f"{given.origin('check_format')}: requires --check")
+    if values["check_probe"] and not values["check"]:
+        raise SettingsError(f"{given.origin('check_probe')}: requires --check")
     if values["demo"] and values["config_file"]:
         name, demo = given.origin("config_file"), given.origin("demo")
         raise SettingsError(f"{name}: cannot be combined with {demo}; remove one of them")

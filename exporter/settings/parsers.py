@@ -24,7 +24,12 @@ MAX_PORT = 65535
 LONGEST_UNIX_PATH = 107
 """Bytes: what the kernel's address of a socket has room for."""
 
-OWN_PATHS = frozenset({"/-", "/config", "/exporter", "/probe", "/runbooks", "/sd"})
+OWN_PATHS = frozenset(
+    {
+        *("/-", "/config", "/exporter", "/probe", "/probe/portal", "/probe/server"),
+        *("/runbooks", "/sd", "/sd/portals", "/sd/servers"),
+    }
+)
 SHOWN = 60
 
 PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -207,3 +212,21 @@ def external_url(text: str) -> str:
     url = base_url(text)
     _plain_path(urlsplit(url).path or "/")
     return url
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Networks in CIDR notation or addresses, with commas between; empty for none."""
+    return tuple(network(one.strip()) for one in text.split(",") if one.strip())
+
+
+def network(text: str) -> str:
+    """A network in CIDR notation, or an address."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        pass
+    try:
+        right = str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        right = "CIDR notation such as 10.0.0.0/8"
+    raise ValueError(f"{shown(text)} is not a network; use {right}")

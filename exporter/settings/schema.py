@@ -118,6 +118,73 @@ CaFile = Annotated[
 ]
 
 
+MinInterval = Annotated[
+    Annotated[float, Meta(gt=0, le=LONGEST_TIME)] | Annotated[str, Meta(pattern=DURATION)],
+    _key(
+        "Minimum time between two probes of one target, however often it is scraped.",
+        _TIME_RIGHT,
+        examples=["30s"],
+    ),
+]
+_PATTERNS_RIGHT = "use a list of patterns such as [prod-*, '*.example.com']"
+
+
+class ProbeOptions(Hidden, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Live probes of servers and portals; a key of an account replaces the one at the top."""
+
+    servers: Annotated[
+        bool | UnsetType, _key("Allow probes of MCP servers.", "use true or false")
+    ] = UNSET
+    portals: Annotated[bool | UnsetType, _key("Allow probes of portals.", "use true or false")] = (
+        UNSET
+    )
+    min_interval: MinInterval | UnsetType = UNSET
+    allow_networks: Annotated[
+        list[str] | UnsetType,
+        _key(
+            "Networks that may be probed although they are not public, in CIDR notation.",
+            "use a list of networks such as [10.0.0.0/8]",
+            examples=[["10.0.0.0/8"]],
+        ),
+    ] = UNSET
+    allow_http: Annotated[
+        bool | UnsetType, _key("Probe targets whose URL is http, too.", "use true or false")
+    ] = UNSET
+    gateway_servers: Annotated[
+        bool | UnsetType,
+        _key(
+            "Probe servers that are routed through the Gateway directly, too: their hostnames may "
+            "be private.",
+            "use true or false",
+        ),
+    ] = UNSET
+    allow: Annotated[
+        list[str] | UnsetType,
+        _key(
+            "Patterns of the ids and hostnames that are probed; all if not given.",
+            _PATTERNS_RIGHT,
+        ),
+    ] = UNSET
+    deny: Annotated[
+        list[str] | UnsetType,
+        _key("Patterns of the ids and hostnames that are not probed.", _PATTERNS_RIGHT),
+    ] = UNSET
+    access_client_id: Annotated[
+        str | UnsetType,
+        _key("Client id of an Access service token, to list a portal's tools.", _TEXT_RIGHT),
+    ] = UNSET
+    access_client_secret: Annotated[
+        str | UnsetType, _key("Client secret of the service token.", _TEXT_RIGHT)
+    ] = UNSET
+    access_client_secret_file: Annotated[
+        str | UnsetType,
+        _key(
+            "File that holds the client secret, as for api_token_file.",
+            _PATH_RIGHT,
+        ),
+    ] = UNSET
+
+
 class Options(Hidden, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How accounts are listed: at the top for all of them, in an account for this one."""
 
@@ -130,6 +197,10 @@ class Options(Hidden, frozen=True, forbid_unknown_fields=True, kw_only=True):
     cache_ttl: CacheTtl | UnsetType = UNSET
     proxy_url: ProxyUrl | UnsetType = UNSET
     ca_file: CaFile | UnsetType = UNSET
+    probes: Annotated[
+        ProbeOptions | UnsetType,
+        _key("Live probes of servers and portals.", "use a mapping such as {servers: true}"),
+    ] = UNSET
 
 
 class FileAccount(Options, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -47,6 +47,42 @@ class Credentials(Hidden, frozen=True):
         return tuple(one.text for one in (self.token, self.key) if one is not None and one.text)
 
 
+class Probes(Hidden, frozen=True, kw_only=True):
+    """Which servers and portals of an account may be probed, and how.
+
+    Attributes:
+        servers: whether servers are probed.
+        portals: whether portals are probed.
+        min_interval: seconds between two probes of one target.
+        allow_networks: in CIDR notation, that may be probed although they are not public.
+        allow_http: whether targets without TLS are probed.
+        gateway_servers: whether servers behind the Gateway are probed directly, too.
+        allow: patterns of ids and hostnames; empty for all.
+        deny: patterns of ids and hostnames that are not probed.
+        access_client_id: of the service token for portals; empty for none.
+        access_client_secret: of the service token.
+    """
+
+    SHOWN = ("servers", "portals")
+
+    servers: bool = False
+    portals: bool = False
+    min_interval: float = 30.0
+    allow_networks: tuple[str, ...] = ()
+    allow_http: bool = False
+    gateway_servers: bool = False
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    access_client_id: str = ""
+    access_client_secret: Secret | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown, except what is in files."""
+        secret = self.access_client_secret
+        return (secret.text,) if secret is not None and secret.text else ()
+
+
 class Listing(Hidden, frozen=True, kw_only=True):
     """How an account is listed.
 
@@ -61,6 +97,7 @@ class Listing(Hidden, frozen=True, kw_only=True):
         proxy_url: of the HTTP proxy; empty for none.
         ca_file: certificate authorities in PEM, a directory of them included; empty for those
             that come with the exporter.
+        probes: live probes of its servers and portals.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -72,6 +109,7 @@ class Listing(Hidden, frozen=True, kw_only=True):
     cache_ttl: float = 0.0
     proxy_url: str = ""
     ca_file: str = ""
+    probes: Probes = Probes()
 
 
 class Account(Listing, frozen=True, kw_only=True):
@@ -89,7 +127,11 @@ class Account(Listing, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, but for what stands in files."""
-        return (*self.credentials.secrets, *proxy_secrets(self.proxy_url))
+        return (
+            *self.credentials.secrets,
+            *proxy_secrets(self.proxy_url),
+            *self.probes.secrets,
+        )
 
 
 class ListenAddress(msgspec.Struct, frozen=True):
@@ -135,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         textfile: where `once` writes it; empty for standard output.
         check: whether to try each account and end.
         check_format: ``text`` or ``json``.
+        check_probe: whether the check includes live probes.
         demo: whether a simulated API is used in place of the real one.
         log_level: ``debug``, ``info``, ``warn`` or ``error``.
         log_format: ``logfmt`` or ``json``.
@@ -160,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     textfile: str
     check: bool
     check_format: str
+    check_probe: bool
     demo: bool
     log_level: str
     log_format: str

@@ -17,7 +17,7 @@ from exporter.simulator.api_records import (
     server_record,
 )
 from exporter.simulator.replay import OutsideUse, PortalState, Replay, State
-from exporter.simulator.scenario import Catalog, Scenario, ServerSpec
+from exporter.simulator.scenario import Catalog, Live, Scenario, ServerSpec
 from exporter.simulator.tool_catalog import make_prompts, make_tools
 
 
@@ -38,9 +38,15 @@ class Account(Protocol):
 
 
 class SimulatedAccount:
-    """The account of a scenario that began at ``start`` (Unix seconds)."""
+    """The account of a scenario that began at ``start`` (Unix seconds).
+
+    Attributes:
+        live_url: where its servers and portals answer live probes, without a slash at the end;
+            empty to list them with the hostnames of the scenario.
+    """
 
     def __init__(self, scenario: Scenario, start: float, seed: int = 0) -> None:
+        self.live_url = ""
         self._story = Replay(scenario, start)
         self._tools = {
             spec.id: make_tools(_most(scenario, spec, "tools"), spec.nouns, f"{seed}/{spec.id}")
@@ -72,11 +78,23 @@ class SimulatedAccount:
         """How much of the user's request quota others have used."""
         return self._story.outside_use(now)
 
+    def state(self, now: float) -> State:
+        """The state of everything at ``now``."""
+        return self._story.at(now)
+
+    def tool_names(self, server: str) -> list[str]:
+        """All tools that the server may offer; it offers the first ones."""
+        return [str(tool["name"]) for tool in self._tools[server]]
+
     def _records(self, state: State) -> dict[str, Record]:
         return {
             key: server_record(server, self._tools[key], self._prompts[key], self._story.start)
+            | self._live_hostname(f"servers/{key}/mcp")
             for key, server in state.servers.items()
         }
+
+    def _live_hostname(self, path: str) -> Record:
+        return {"hostname": f"{self.live_url}/{path}"} if self.live_url else {}
 
     def _portal(self, portal: PortalState, records: dict[str, Record]) -> Record:
         specs = {spec.id: spec for spec in self._story.scenario.servers}
@@ -86,7 +104,8 @@ class SimulatedAccount:
         ]
         if portal.has_invalid_record:
             servers.append(invalid_server())
-        return portal_record(portal, servers, self._story.start)
+        hostname = self._live_hostname(f"portals/{portal.spec.id}")
+        return portal_record(portal, servers, self._story.start) | hostname
 
 
 def _id(record: Record) -> str:
@@ -96,4 +115,5 @@ def _id(record: Record) -> str:
 def _most(scenario: Scenario, spec: ServerSpec, kind: str) -> int:
     """Maximum tools or prompts of the server over the scenario."""
     events = [e for e in scenario.events if isinstance(e, Catalog) and e.server == spec.id]
-    return max(getattr(source, kind) or 0 for source in (spec, *events))
+    extra = [e.extra_tools for e in scenario.events if isinstance(e, Live) and e.server == spec.id]
+    return max(getattr(source, kind) or 0 for source in (spec, *events)) + max(extra, default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -14,6 +14,7 @@ from exporter.simulator.messages import Request, Response
 
 HOST = "127.0.0.1"
 IDLE_SECONDS = 60.0
+MAX_BODY = 1 << 16
 
 
 class HttpServer(ThreadingHTTPServer):
@@ -75,9 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        if "content-length" in headers or "transfer-encoding" in headers:
-            self.close_connection = True  # the body is left unread
-        response = self.server.respond(Request(self.command, url.path, query, headers))
+        body = self._body(headers)
+        response = self.server.respond(Request(self.command, url.path, query, headers, body))
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
@@ -88,6 +88,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not length.isdigit() or int(length) > MAX_BODY:
+            self.close_connection = True  # the body is left unread
+            return b""
+        return self.rfile.read(int(length))
 
     # The base class looks these names up; the API itself rejects methods.
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815

@@ -14,6 +14,8 @@ TOKEN_LENGTH = 40
 
 DEMO_ACCOUNT_ID = "51301a7ed51301a7ed51301a7ed51301"
 DEMO_TOKEN = "demo-token-of-the-simulator-not-a-secret"  # noqa: S105 - only valid for the simulator
+ACCESS_CLIENT_ID = "demo51301a7ed0000000000000000000000.access"
+ACCESS_CLIENT_SECRET = "demo-service-token-of-the-simulator-not-a-secret"  # noqa: S105 - as above
 DEMO_EMAIL = "demo@example.com"
 DEMO_API_KEY = "de30de30de30de30de30de30de30de30de300"
 NO_PERMISSION_TOKEN = "demo-token-that-lacks-the-permission-000"  # noqa: S105 - as above
@@ -27,12 +29,14 @@ class Request:
         path: as sent, without the query.
         query: decoded; of a repeated name the last value.
         headers: names in lower case; hidden from ``repr`` since they hold credentials.
+        body: empty if it is longer than the simulator reads.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)

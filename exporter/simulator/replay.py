@@ -18,12 +18,15 @@ from exporter.simulator.scenario import (
     Detach,
     Edit,
     Event,
+    Hide,
+    Live,
     PortalSpec,
     Remove,
     RemoveInvalidRecord,
     Restore,
     Scenario,
     ServerSpec,
+    Show,
     Sync,
 )
 
@@ -52,6 +55,8 @@ class ServerState:
     last_synced: float | None
     """The last sync attempt, or ``None``."""
     last_success: float | None
+    live: Live = field(default_factory=lambda: Live(at=0.0, server=""))
+    """What a live probe finds."""
 
 
 @dataclass
@@ -65,6 +70,8 @@ class PortalState:
     edits: dict[str, Any] = field(default_factory=dict)
     has_invalid_record: bool = False
     """Whether it lists a record without an id."""
+    hidden: set[str] = field(default_factory=set)
+    """Servers that its users do not see."""
 
 
 @dataclass
@@ -231,6 +238,18 @@ def _remove_invalid_record(
     state.portals[event.portal].has_invalid_record = False
 
 
+def _live(_scenario: Scenario, state: State, event: Live, _moment: float) -> None:
+    state.servers[event.server].live = event
+
+
+def _hide(_scenario: Scenario, state: State, event: Hide, _moment: float) -> None:
+    state.portals[event.portal].hidden.add(event.server)
+
+
+def _show(_scenario: Scenario, state: State, event: Show, _moment: float) -> None:
+    state.portals[event.portal].hidden.discard(event.server)
+
+
 _APPLY: dict[type[Event], Callable[..., None]] = {
     Sync: _sync,
     Catalog: _catalog,
@@ -241,6 +260,9 @@ _APPLY: dict[type[Event], Callable[..., None]] = {
     Edit: _edit,
     AddInvalidRecord: _add_invalid_record,
     RemoveInvalidRecord: _remove_invalid_record,
+    Live: _live,
+    Hide: _hide,
+    Show: _show,
 }
 
 

@@ -63,6 +63,7 @@ class ServerSpec(_Part, frozen=True):
         last_success_hours_ago: required if the condition or ``background_sync`` does not imply it;
             ``None`` with a failing condition means never.
         absent: members that its records omit.
+        protocol: the generation of MCP that it speaks to live probes.
     """
 
     id: str
@@ -84,6 +85,7 @@ class ServerSpec(_Part, frozen=True):
     created_days_ago: float = 120.0
     modified_days_ago: float = 30.0
     absent: tuple[str, ...] = ()
+    protocol: Literal["modern", "legacy"] = "modern"
 
 
 class Condition(_Part, frozen=True):
@@ -165,6 +167,38 @@ class RemoveInvalidRecord(_Part, frozen=True, tag_field="do", tag="remove_invali
     portal: str
 
 
+class Live(_Part, frozen=True, tag_field="do", tag="live"):
+    """What a live probe of the server finds from now on, whatever the API reports.
+
+    Attributes:
+        fails: it answers 503.
+        login_fails: its authorization server answers 503.
+        extra_tools: tools beyond those that the API has stored.
+    """
+
+    at: float
+    server: str
+    fails: bool = False
+    login_fails: bool = False
+    extra_tools: int = 0
+
+
+class Hide(_Part, frozen=True, tag_field="do", tag="hide"):
+    """The portal hides a server from its users, while the API lists it as attached."""
+
+    at: float
+    portal: str
+    server: str
+
+
+class Show(_Part, frozen=True, tag_field="do", tag="show"):
+    """The portal shows a server again that it has hidden."""
+
+    at: float
+    portal: str
+    server: str
+
+
 Event: TypeAlias = (
     Sync
     | Catalog
@@ -175,6 +209,9 @@ Event: TypeAlias = (
     | Edit
     | AddInvalidRecord
     | RemoveInvalidRecord
+    | Live
+    | Hide
+    | Show
 )
 
 

@@ -15,7 +15,10 @@ from typing import Self
 from exporter.simulator.account import Account, SimulatedAccount
 from exporter.simulator.api import BASE_PATH, Api
 from exporter.simulator.http_server import HOST, HttpServer
+from exporter.simulator.live_targets import LiveTargets
 from exporter.simulator.messages import (
+    ACCESS_CLIENT_ID,
+    ACCESS_CLIENT_SECRET,
     DEMO_ACCOUNT_ID,
     DEMO_TOKEN,
     NO_PERMISSION_TOKEN,
@@ -44,12 +47,15 @@ class Simulator:
         window: seconds of the rate-limit window.
         hook: receives every request first and may return a response; may be changed.
         credentials: valid credentials; may be changed while it serves.
+        live: whether the first account's servers and portals can be probed, too; it must be that
+            of a scenario.
 
     Attributes:
         base_url: for clients, including ``/client/v4``.
         account_id: the first account's id.
         token: a valid token with the permission.
         requests: log of the requests.
+        live: the servers and portals that can be probed; None without them.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class Simulator:
         window: float = WINDOW,
         hook: Hook | None = None,
         credentials: Credentials | None = None,
+        live: bool = False,
     ) -> None:
         if accounts is None:
             accounts = SimulatedAccount(demo_scenario(), clock(), seed)
@@ -74,6 +81,8 @@ class Simulator:
         self.credentials = credentials or Credentials()
         self.token = DEMO_TOKEN
         self.token_without_permission = NO_PERMISSION_TOKEN
+        self.access_client_id = ACCESS_CLIENT_ID
+        self.access_client_secret = ACCESS_CLIENT_SECRET
         self.email = self.credentials.email
         self.api_key = self.credentials.api_key
         self.clock = clock
@@ -81,6 +90,8 @@ class Simulator:
         self.hook = hook
         self.requests = RequestLog()
         self._api = Api(accounts, self.credentials, quota=quota, window=window)
+        first = next(iter(accounts.values()), None)
+        self.live = LiveTargets(first) if live and isinstance(first, SimulatedAccount) else None
         self._port = port
         self._server: HttpServer | None = None
         self._thread: threading.Thread | None = None
@@ -110,6 +121,8 @@ class Simulator:
             raise RuntimeError("the simulator is running already")
         self._server = HttpServer(self._port, self._respond)
         self._port = self._server.server_address[1]
+        if self.live is not None:
+            self.live.serve_at(f"http://{HOST}:{self._port}")
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True
         )
@@ -144,4 +157,6 @@ class Simulator:
         if self.latency > 0:
             time.sleep(self.latency)
         answered = self.hook(request) if self.hook else None
+        if answered is None and self.live is not None:
+            answered = self.live.answer(request, now)
         return self._api.answer(request, now) if answered is None else answered

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ from exporter.web.request import Request
 from exporter.web.responses import Response, plain
 from exporter.web.runbooks import RunbookPages
 from exporter.web.send_limit import MAX_BYTES, SendLimit
-from exporter.web.status.page import API, STALE_AFTER, StatusPage
+from exporter.web.status.page import API, STALE_AFTER, ProbeNotes, StatusPage
 
 if TYPE_CHECKING:
     from exporter.metrics.formats import Format
@@ -101,6 +101,8 @@ class App:
         guard: access control for a request; must not block.
         stale_after: seconds without a successful sync after which the page shows a server as stale.
         most_bytes: maximum bytes of all responses being sent; the oldest are aborted above it.
+        probes: handlers of live probes by path.
+        probe_notes: what live probes found last, for the page.
     """
 
     def __init__(
@@ -115,8 +117,11 @@ class App:
         guard: Callable[[], AccessControl] = lambda: OPEN,
         stale_after: float = STALE_AFTER,
         most_bytes: int = MAX_BYTES,
+        probes: Mapping[str, Callable[[Request], Awaitable[Response]]] | None = None,
+        probe_notes: ProbeNotes | None = None,
     ) -> None:
         self._source = source
+        self._probes = probes or {}
         self._control = None if control is None else ControlRoutes(control, site, lifecycle)
         self._site = site
         self._max_requests = max_requests
@@ -134,6 +139,7 @@ class App:
             runbooks=RUNBOOKS,
             prefix=site.link_prefix,
             stale_after=stale_after,
+            probes=probe_notes,
         )
         self._routes = self._all_routes(telemetry_path)
 
@@ -157,6 +163,7 @@ class App:
             READY: Route(_ready, is_open=True),
             PROBE: Route(self._scrape_one),
             DISCOVERY: Route(self._discover),
+            **{path: Route(handler) for path, handler in self._probes.items()},
             EXPORTER: Route(self._scrape_own),
             RUNBOOKS: Route(partial(self._redirect, f"{RUNBOOKS}/"), is_open=True),
         }

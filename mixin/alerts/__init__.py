@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixin.alerts import exporter, portals, posture, recording, servers
+from mixin.alerts import exporter, portals, posture, probes, recording, servers
 from mixin.alerts.model import Alert, Group, to_yaml
 from mixin.thresholds import ThresholdError, Thresholds
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RULES = "cloudflare-mcp.rules.yml"
+PROBE_RULES = "cloudflare-mcp-probes.rules.yml"
 POSTURE_RULES = "cloudflare-mcp-posture.rules.yml"
 
 
@@ -29,7 +30,13 @@ def rule_files(thresholds: Thresholds) -> dict[str, list[Group]]:
                 ],
             )
         ],
-        POSTURE_RULES: [Group("cloudflare-mcp-posture", posture.rules(thresholds))],
+        PROBE_RULES: [Group("cloudflare-mcp-probes", probes.rules(thresholds))],
+        POSTURE_RULES: [
+            Group(
+                "cloudflare-mcp-posture",
+                [*posture.rules(thresholds), *probes.information(thresholds)],
+            )
+        ],
     }
 
 

@@ -8,9 +8,10 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -24,7 +25,7 @@ from exporter.web.status import words
 from exporter.web.status.icons import icon
 from exporter.web.status.moments import Moments
 from exporter.web.status.query import Query, read_query
-from exporter.web.status.report import Status, report, time_of
+from exporter.web.status.report import PortalStatus, ServerStatus, Status, report, time_of
 from exporter.web.status.selection import selected
 from exporter.web.status.states import SERVER_STATES
 from exporter.web.status.view import page_view
@@ -58,6 +59,37 @@ class _Kept(msgspec.Struct, frozen=True):
     size: int
 
 
+class Probed(Protocol):
+    """The last live probe of a server or a portal."""
+
+    @property
+    def success(self) -> bool:
+        """Whether it answered as it should."""
+
+    @property
+    def outcome(self) -> str:
+        """In words."""
+
+    @property
+    def seconds(self) -> float:
+        """That the probe took."""
+
+    @property
+    def ended(self) -> float:
+        """Unix time."""
+
+
+class ProbeNotes(Protocol):
+    """What live probes found last; both must return at once, in any thread."""
+
+    @property
+    def version(self) -> int:
+        """Changes whenever a probe ends."""
+
+    def latest(self, kind: str, account_id: str, identity: str) -> Probed | None:
+        """Of one of the ``servers`` or ``portals``; None if it was not probed."""
+
+
 class StatusPage:
     """The page at ``/``, and its JSON at `API`.
 
@@ -69,6 +101,7 @@ class StatusPage:
         prefix: what clients put before every path, such as ``/exporter``. Without one links are
             relative, so that they hold behind a proxy that adds a prefix of its own.
         stale_after: seconds without a successful sync after which a server is stale.
+        probes: what live probes found; None without them.
         clock: Unix seconds.
     """
 
@@ -81,8 +114,10 @@ class StatusPage:
         runbooks: str = "/runbooks",
         prefix: str = "",
         stale_after: float = STALE_AFTER,
+        probes: ProbeNotes | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._probes = probes
         self._accounts = accounts
         self._links = {name: (prefix or ".") + path for name, path in links.items()}
         self._runbooks = f"{prefix or '.'}{runbooks}/"
@@ -98,7 +133,7 @@ class StatusPage:
         target = host if _HOST.fullmatch(host) else "localhost:10180"
         return self._answer(
             request,
-            ("page", query, target),
+            ("page", query, target, 0 if self._probes is None else self._probes.version),
             "text/html; charset=utf-8",
             partial(self._html, query, target),
             self._headers(query.refreshes),
@@ -164,8 +199,34 @@ class StatusPage:
             metrics_path=self._metrics_path,
             target=target,
             refresh=REFRESH,
+            probed=self._probed,
+            unanswered=self._unanswered(status),
             style=self._style,
         )
+
+    def _probed(self, kind: str, row: ServerStatus | PortalStatus) -> str:
+        """What the last probe of a row found, and when; empty without one."""
+        found = None if self._probes is None else self._probes.latest(kind, row.account_id, row.id)
+        if found is None:
+            return ""
+        when = datetime.fromtimestamp(found.ended, UTC).strftime("%H:%M:%S UTC")
+        took = f" in {found.seconds:.2f} s" if found.success else ""
+        return f"probe: {found.outcome}{took}, {when}"
+
+    def _unanswered(self, status: Status) -> list[tuple[ServerStatus | PortalStatus, str]]:
+        """Portals and servers whose last probe failed, with what it found."""
+        if self._probes is None or not self._probes.version:
+            return []
+        rows: list[tuple[str, ServerStatus | PortalStatus]] = [
+            *(("portals", portal) for portal in status.portals),
+            *(("servers", server) for server in status.servers),
+        ]
+        found: list[tuple[ServerStatus | PortalStatus, str]] = []
+        for kind, row in rows:
+            last = self._probes.latest(kind, row.account_id, row.id)
+            if last is not None and not last.success:
+                found.append((row, self._probed(kind, row)))
+        return found
 
     def _headers(self, refreshes: bool) -> tuple[tuple[str, str], ...]:
         # As a header, since nothing in the document then keeps a reader from pausing it.

@@ -100,7 +100,7 @@ mixin/chart.py). files/thresholds.json has the defaults, and what labels of a li
 {{- $values := include "cloudflare-mcp-exporter.thresholds" . | fromJson -}}
 {{- $known := list -}}
 {{- $groups := list -}}
-{{- range $file := list "cloudflare-mcp.rules" "cloudflare-mcp-posture.rules" -}}
+{{- range $file := list "cloudflare-mcp.rules" "cloudflare-mcp-probes.rules" "cloudflare-mcp-posture.rules" -}}
 {{- $path := printf "files/alerts/%s.json" $file -}}
 {{- range (include "cloudflare-mcp-exporter.filled" (list $ $values $path) | fromJson).groups -}}
 {{- $rules := list -}}
@@ -108,7 +108,7 @@ mixin/chart.py). files/thresholds.json has the defaults, and what labels of a li
 {{- if .alert -}}{{- $known = append $known .alert -}}{{- end -}}
 {{- with include "cloudflare-mcp-exporter.rule" (list $values .) | fromJson -}}{{- $rules = append $rules . -}}{{- end -}}
 {{- end -}}
-{{- if or $.Values.prometheusRule.posture (eq $file "cloudflare-mcp.rules") -}}
+{{- if or $.Values.prometheusRule.posture (ne $file "cloudflare-mcp-posture.rules") -}}
 {{- $groups = append $groups (dict "name" .name "rules" $rules) -}}
 {{- end -}}
 {{- end -}}
