@@ -203,6 +203,34 @@ def test_a_list_that_is_too_long_is_not_gone_through() -> None:
     assert calls < 1000
 
 
+SMALLEST = 4 << 20
+"""The smallest limit that is used."""
+
+
+@pytest.mark.parametrize("what", DECODERS)
+def test_a_body_of_too_many_objects_is_refused(what: str) -> None:
+    most = SMALLEST // 64
+    start = OPEN + b'{"id":"a","x":['
+    # The envelope and the record are two more.
+    page = DECODERS[what](start + b'{"abc":1},' * (most - 2) + b"0]}]}", limit=SMALLEST)
+    assert page.ids == ("a",)
+    with pytest.raises(ListingError, match=f"more than {most} objects$"):
+        DECODERS[what](start + b'{"abc":1},' * (most - 1) + b"0]}]}", limit=SMALLEST)
+
+
+def test_a_long_name_in_ascii_is_read_beside_a_faulty_record() -> None:
+    page = decode_servers(listing([5, {"id": "a", "name": "x" * (SMALLEST // 2)}]), limit=SMALLEST)
+    assert [one.server.id for one in page.servers] == ["a"]
+
+
+def test_a_small_record_is_read_beside_a_large_one_of_wide_characters() -> None:
+    wide = json.dumps(["\u00e9" * SMALLEST], ensure_ascii=False).encode()
+    body = OPEN + wide + b"," + json.dumps(portal("p", ({"id": "s"},))).encode() + b"]}"
+    page = decode_portals(body, limit=SMALLEST)
+    assert [read.portal and read.portal.id for read in page.portals] == [None, "p"]
+    assert [skipped.where for skipped in page.skipped] == ["portal 1"]
+
+
 # --- the way to stop ---------------------------------------------------------------------------
 
 
