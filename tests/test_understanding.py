@@ -844,6 +844,13 @@ def test_what_is_wrong_with_a_body_that_is_no_listing_is_said(body: bytes, probl
         assert str(caught.value).startswith(f"the response is not a listing: {problem}")
 
 
+@pytest.mark.parametrize("what", ["tools", "prompts"])
+def test_an_override_beside_a_faulty_one_counts(what: str) -> None:
+    overrides = [5, override("a", enabled=False), {"name": 5}]
+    found = read_attachment(**{what: named("a", "b"), f"updated_{what}": overrides})
+    assert getattr(found, what) == Exposure(shown=1, orphaned=0)
+
+
 def test_deep_nesting_anywhere_costs_the_record_at_most() -> None:
     deep: Any = []
     for _ in range(480):
