@@ -17,11 +17,15 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.accounts import Accounts
 from exporter.metrics.formats import Format
+from exporter.redaction import KnownSecrets
+from exporter.settings import Account, Credentials, Secret
 from processes import get
 from rawserver import Handler, RawServer, answer
 from realparts import require
 from serving import ACCEPT, accounts_at, serving
+from watching import TOKEN, samples, value
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -120,6 +124,36 @@ def test_both_formats_parse_and_say_the_same(case: str) -> None:
     }
     assert as_text == as_openmetrics
     assert len(as_text) > 60
+
+
+def test_the_requests_of_all_accounts_are_one_family_which_can_be_selected() -> None:
+    ids = [f"{number}123456789abcdef0123456789abcdef" for number in range(2)]
+    requests, seconds = (
+        "cloudflare_mcp_api_requests_total",
+        "cloudflare_mcp_api_request_duration_seconds",
+    )
+    with RawServer(replies("reference.json")) as api:
+        accounts = [
+            Account(
+                name=one,
+                account_id=one,
+                credentials=Credentials(token=Secret(text=TOKEN)),
+                base_url=api.base_url,
+            )
+            for one in ids
+        ]
+        with serving(Accounts(accounts, KnownSecrets([TOKEN]))) as url:
+            text = get(f"{url}/metrics").text
+            selected = {
+                name: get(f"{url}/metrics", params={"name[]": name}).text
+                for name in (requests, seconds, f"{seconds}_count")
+            }
+    assert [value(text, requests, account_id=one, code="200") for one in ids] == [1, 1]
+    assert text.count(f"# TYPE {requests} ") == text.count(f"# TYPE {seconds} ") == 1
+    for name, found in selected.items():
+        family = name.removesuffix("_count")
+        assert re.findall("^# TYPE (.*?) ", found, re.MULTILINE) == [family]
+        assert {dict(labels)["account_id"] for _, labels in samples(found)} == set(ids)
 
 
 def test_only_what_varies_is_normalized() -> None:

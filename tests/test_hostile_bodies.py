@@ -203,6 +203,74 @@ def test_a_list_that_is_too_long_is_not_gone_through() -> None:
     assert calls < 1000
 
 
+SMALLEST = 4 << 20
+"""The smallest limit that is used."""
+
+
+@pytest.mark.parametrize("what", DECODERS)
+def test_a_body_of_too_many_objects_is_refused(what: str) -> None:
+    most = SMALLEST // 64
+    start = OPEN + b'{"id":"a","x":['
+    # The envelope and the record are two more.
+    page = DECODERS[what](start + b'{"abc":1},' * (most - 2) + b"0]}]}", limit=SMALLEST)
+    assert page.ids == ("a",)
+    with pytest.raises(ListingError, match=f"more than {most} objects$"):
+        DECODERS[what](start + b'{"abc":1},' * (most - 1) + b"0]}]}", limit=SMALLEST)
+
+
+def test_a_long_name_in_ascii_is_read_beside_a_faulty_record() -> None:
+    page = decode_servers(listing([5, {"id": "a", "name": "x" * (SMALLEST // 2)}]), limit=SMALLEST)
+    assert [one.server.id for one in page.servers] == ["a"]
+
+
+def test_a_small_record_is_read_beside_a_large_one_of_wide_characters() -> None:
+    wide = json.dumps(["\u00e9" * SMALLEST], ensure_ascii=False).encode()
+    body = OPEN + wide + b"," + json.dumps(portal("p", ({"id": "s"},))).encode() + b"]}"
+    page = decode_portals(body, limit=SMALLEST)
+    assert [read.portal and read.portal.id for read in page.portals] == [None, "p"]
+    assert [skipped.where for skipped in page.skipped] == ["portal 1"]
+
+
+def test_a_text_of_a_faulty_record_has_a_most_length() -> None:
+    most = SMALLEST // 16 - len('""')
+    for length, why in (
+        (most, []),
+        (most + 1, [f"{SMALLEST // 16 + 1} bytes exceed the limit - at `$.name`"]),
+    ):
+        faulty = [{"id": "a", "name": "x" * length, "tools": [5]}]
+        page = decode_servers(listing(faulty), limit=SMALLEST)
+        assert [skipped.why for skipped in page.skipped] == why
+        faulty = [{"id": "x" * length, "tools": [5]}]
+        page = decode_servers(listing(faulty), limit=SMALLEST)
+        assert page.ids == (None if why else "x" * length,)
+
+
+def test_the_summary_of_a_faulty_record_has_a_most_size() -> None:
+    most = SMALLEST // 16 - len('{"auth_mode": "manual", "x": ""}')
+    for length, status in ((most, "manual"), (most + 1, None)):
+        summary = {"auth_mode": "manual", "x": "x" * length}
+        faulty = {"id": "a", "auth_config_summary": summary, "tools": [5]}
+        page = decode_servers(listing([faulty]), limit=SMALLEST)
+        assert [one.server.authentication_status for one in page.servers] == [status]
+
+
+def test_the_error_details_of_a_faulty_record_may_be_large() -> None:
+    faulty = {"id": "a", "error_details": {"cause": "x" * (SMALLEST // 16)}, "tools": [5]}
+    page = decode_servers(listing([faulty]), limit=SMALLEST)
+    assert [one.server.in_error for one in page.servers] == [True]
+
+
+@pytest.mark.parametrize("member", ["tools", "prompts", "updated_tools", "updated_prompts"])
+def test_a_list_of_a_faulty_record_has_a_most_length(member: str) -> None:
+    for limit, most, why in (
+        (SMALLEST, SMALLEST // 64 + 1, "a list has too many members"),
+        (LIMIT, 100_000, "a list has more than 100000 members"),
+    ):
+        for length, said in ((most, []), (most + 1, [why])):
+            page = decode_servers(listing([{"id": "a", member: [5] * length}]), limit=limit)
+            assert [skipped.why for skipped in page.skipped] == said
+
+
 # --- the way to stop ---------------------------------------------------------------------------
 
 

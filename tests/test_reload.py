@@ -209,6 +209,28 @@ def test_a_scrape_under_way_is_answered_with_the_accounts_that_it_began_with(fil
         assert accounts_in(scrape(subject.accounts)) == {IDS[1]}
 
 
+def test_a_connection_in_use_when_its_account_goes_is_closed_after_its_request(file: Path) -> None:
+    asked, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def keep(peer: socket.socket, head: str) -> None:
+        asked.set()
+        assert go_on.wait(5)
+        peer.sendall(OK.replace(b"Connection: close", b"Connection: keep-alive"))
+        if peer.recv(1) == b"":
+            ended.set()
+
+    with RawServer(keep) as api:
+        subject = Subject(file, api.base_url, account(0))
+        under_way = begin(subject.accounts)
+        assert asked.wait(5)
+        subject.write(account(1))
+        assert subject.reload() is None
+        go_on.set()
+        text = exposed(subject.accounts, under_way)
+        assert value(text, "cloudflare_mcp_up", account_id=IDS[0]) == 1
+        assert ended.wait(5)
+
+
 SUCCESSFUL = "cloudflare_mcp_exporter_config_last_reload_successful"
 LOADED = "cloudflare_mcp_exporter_config_last_reload_success_timestamp_seconds"
 

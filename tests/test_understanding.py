@@ -10,6 +10,7 @@ import pytest
 
 from exporter.cloudflare.decode import decode_portals, decode_servers
 from exporter.cloudflare.merge import build
+from exporter.errors import ListingError, Reason
 from exporter.model import (
     AUTH_TYPES,
     AUTHENTICATION_STATUSES,
@@ -764,6 +765,90 @@ def test_the_list_of_servers_is_read_like_those_of_a_portal() -> None:
         "list of servers, server 2",
         "list of servers, server 4",
     ]
+
+
+STRAY = pytest.mark.parametrize("stray", [[], [5]], ids=["valid", "with a faulty one"])
+
+
+@STRAY
+def test_a_page_holds_the_id_of_each_of_its_items(stray: list[Any]) -> None:
+    missing = [None] * len(stray)
+    portals = decode_portals(listing([portal("a"), portal(""), {"name": "x"}, *stray]))
+    assert portals.ids == ("a", None, None, *missing)
+    sent = [{"id": "a", "server_id": "b"}, {"server_id": "c"}, {"id": "", "server_id": ""}, *stray]
+    assert decode_servers(listing(sent)).ids == ("a", "c", None, *missing)
+
+
+@STRAY
+def test_a_page_holds_what_the_api_says_of_its_listing(stray: list[Any]) -> None:
+    for decode in (decode_portals, decode_servers):
+        page = decode(listing(stray, total_count=7, per_page=5))
+        assert (page.total_count, page.per_page) == (7, 5)
+        page = decode(listing(stray, total_count=-7))
+        assert (page.total_count, page.per_page) == (None, None)
+
+
+@STRAY
+def test_a_record_without_an_id_is_named_by_its_position(stray: list[Any]) -> None:
+    odd = ({"tools": stray}, {"name": "x", "tools": stray})
+    page = decode_portals(listing([portal("p", odd), {"name": "x", "servers": stray}]))
+    assert [skipped.where for skipped in page.skipped if skipped.kind == "portal"] == ["portal 2"]
+    assert [skipped.where for skipped in page.skipped if skipped.kind == "server"] == [
+        "portal p, server 1",
+        "portal p, server 2",
+        *("portal 2, server 1" for _ in stray),
+    ]
+    page = decode_servers(listing([server("a"), {"name": "x", "tools": stray}]))
+    assert [skipped.where for skipped in page.skipped] == ["list of servers, server 2"]
+
+
+def test_a_record_without_an_id_among_others_is_named_by_its_position() -> None:
+    page = decode_portals(listing([5, {"name": "x"}, portal("p", ({"name": "x"}, 5))]))
+    assert [skipped.where for skipped in page.skipped] == [
+        "portal 1",
+        "portal 2",
+        "portal p, server 1",
+        "portal p, server 2",
+    ]
+
+
+def test_what_is_wrong_with_a_record_is_said() -> None:
+    sent = [5, {"id": "p", "name": 5}, {"id": "q", "servers": 5}, portal("r", ({"name": 5},))]
+    said = {skipped.where: skipped.why for skipped in decode_portals(listing(sent)).skipped}
+    assert said == {
+        "portal 1": "Expected `object`, got `int`",
+        "portal p": "Expected `str | null`, got `int` - at `$.name`",
+        "portal q": "Expected `array | null`, got `int`",
+        "portal r, server 1": "Expected `str | null`, got `int` - at `$.name`",
+    }
+
+
+NO_LISTINGS = {
+    "no JSON": (b"<html>", "JSON is malformed"),
+    "no object": (b"[1]", "Expected `object`, got `array`"),
+    "no list": (b'{"success": true, "result": 5}', "Expected `array | null`, got `int` - at"),
+    "null": (b'{"success": true, "result": null}', "no result list"),
+    "nothing": (b'{"success": true}', "no result list"),
+    "an end too early": (b'{"success": true, "result": [', "Input data was truncated"),
+    "bad UTF-8 and an end too early": (b'{"result": ["\xff"', "Input data was truncated"),
+    "odd numbers without an end": (b'{"x":[' + b"NaN," * 100_001, "too many JSON syntax errors"),
+}
+
+
+@pytest.mark.parametrize(("body", "problem"), NO_LISTINGS.values(), ids=NO_LISTINGS)
+def test_what_is_wrong_with_a_body_that_is_no_listing_is_said(body: bytes, problem: str) -> None:
+    for decode in (decode_portals, decode_servers):
+        with pytest.raises(ListingError) as caught:
+            decode(body)
+        assert caught.value.reason is Reason.INVALID_RESPONSE
+        assert str(caught.value).startswith(f"the response is not a listing: {problem}")
+
+
+@pytest.mark.parametrize("what", ["tools", "prompts"])
+def test_an_override_beside_a_faulty_one_counts(what: str) -> None:
+    overrides = [5, override("a", enabled=False), {"name": 5}]
+    found = read_attachment(**{what: named("a", "b"), f"updated_{what}": overrides})
+    assert getattr(found, what) == Exposure(shown=1, orphaned=0)
 
 
 def test_deep_nesting_anywhere_costs_the_record_at_most() -> None:

@@ -136,7 +136,7 @@ def decode_portals(
         return reader.page(ids, info, portals=tuple(read for _, read in found))
     records = _result(page)
     portals = tuple(reader.portal(record, i) for i, record in enumerate(records))
-    return reader.page([r.id for r in records], page.result_info, portals=portals)
+    return reader.page([r.id or None for r in records], page.result_info, portals=portals)
 
 
 def decode_servers(
@@ -152,7 +152,7 @@ def decode_servers(
             [reader.identity(item) for item in raw], info, servers=reader.raw_servers(raw, where)
         )
     records = _result(page)
-    ids = [r.id or r.server_id for r in records]
+    ids = [r.id or r.server_id or None for r in records]
     return reader.page(ids, page.result_info, servers=reader.servers(records, where))
 
 
