@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 import requests
 
+from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
+from exporter.scrape_result import ListingResult
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, eventually, listing, portal, refusal
@@ -340,6 +343,39 @@ def test_stopping_without_a_listing_is_nothing() -> None:
     service = Listed(_empty)
     stop(service, 0.0)
     assert value(scrape(service), "cloudflare_mcp_up") == 1
+
+
+def test_stopping_after_a_listing_is_nothing() -> None:
+    service = Listed(_empty)
+    scrape(service)
+    stop(service, 0.0)
+    assert value(scrape(service), "cloudflare_mcp_up") == 1
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
+@pytest.mark.parametrize(("timeout", "grace"), [(20.0, 0.1), (0.1, 20.0), (0.1, 0.1)])
+def test_a_listing_that_is_stopped_ends_with_its_own_time_or_with_the_grace(
+    timeout: float, grace: float, begun: bool
+) -> None:
+    async def stopped() -> ListingResult:
+        started = asyncio.Event()
+
+        async def endless(_: Deadline) -> Inventory:
+            started.set()
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        collector = AccountCollector("a", "a", endless, ApiMetrics("a"), timeout=timeout)
+        waiting = asyncio.ensure_future(collector.scrape())
+        # After one turn of the loop the listing's task exists, and has not run.
+        await (started.wait() if begun else asyncio.sleep(0))
+        collector.stop(grace)
+        return await waiting
+
+    result = submit(stopped()).result(10)
+    assert result.failure is not None
+    assert result.failure.reason is Reason.TIMEOUT
+    assert 0.1 <= result.duration < 10
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
