@@ -20,7 +20,7 @@ from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
 from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
-from exporter.scrape_result import ListingResult
+from exporter.scrape_result import AccountState, ListingResult
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, eventually, listing, portal, refusal
@@ -310,6 +310,53 @@ def test_the_log_names_the_permission_or_the_setting_at_fault(
     (line,) = [fields(one) for one in caplog.records if one.getMessage() == "listing failed"]
     assert line["reason"] == reason
     assert hint in line["hint"]
+
+
+def test_when_the_quota_is_short_any_result_is_used_again() -> None:
+    begun: list[Deadline] = []
+    short = True
+
+    async def refused(deadline: Deadline) -> Inventory:
+        begun.append(deadline)
+        raise ListingError(Reason.API_ERROR, "no")
+
+    async def scraped() -> list[ListingResult]:
+        nonlocal short
+        collector = AccountCollector(
+            "a", "a", refused, ApiMetrics("a"), quota_is_short=lambda: short
+        )
+        results = [await collector.scrape(), await collector.scrape()]
+        short = False
+        return [*results, await collector.scrape()]
+
+    first, second, third = submit(scraped()).result(10)
+    assert first is second
+    assert third is not second
+    assert len(begun) == 2
+
+
+def test_the_successor_of_a_collector_has_its_results() -> None:
+    async def replaced() -> tuple[AccountState, AccountState]:
+        before = AccountCollector("a", "a", _empty, ApiMetrics("a"))
+        await before.scrape()
+        after = AccountCollector("a", "b", _empty, ApiMetrics("a"), before=before.observed)
+        return before.observed, after.observed
+
+    old, new = submit(replaced()).result(10)
+    assert old.whole is old.latest is not None
+    assert (new.latest, new.whole, new.history) == (old.latest, old.whole, old.history)
+    assert (new.account_id, new.account_name) == ("a", "b")
+
+
+@pytest.mark.parametrize("outcomes", [True, False])
+def test_what_a_listing_gave_is_logged_with_the_account_unless_it_must_not(
+    outcomes: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = AccountCollector("a", "Main", _empty, ApiMetrics("a"), log_outcomes=outcomes)
+    with caplog.at_level(logging.INFO):
+        submit(collector.scrape()).result(10)
+    logged = [(one.getMessage(), fields(one)["account"]) for one in caplog.records]
+    assert logged == ([("listing succeeded", "Main")] if outcomes else [])
 
 
 # --- the end -----------------------------------------------------------------------------------
