@@ -505,6 +505,14 @@ def test_the_time_is_checked_again_and_again_while_a_body_is_repaired(rest: byte
 
 def test_a_body_that_ends_within_an_escape_is_repaired() -> None:
     assert repaired(b'NaN,"\\', checking(20)) == b'1e999,"\\'
+    assert repaired(b'"\\ud800\\', checking(20)) == b'"\\ufffd\\'
+
+
+def test_repairs_make_a_body_a_quarter_larger_at_most_and_a_little() -> None:
+    # Each wrong byte becomes three.
+    assert len(repaired(b"x" * 39_996 + b"\xff" * 8054, lambda: None)) == 39_996 + 3 * 8054
+    with pytest.raises(UnrepairableError):
+        repaired(b"x" * 40_000 + b"\xff" * 8055, lambda: None)
 
 
 # --- all pages together ------------------------------------------------------------------------
