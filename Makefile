@@ -31,9 +31,11 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
+TIMELINES_ARGS ?=
 MUTANTS_ARGS ?=
 
-.PHONY: help demo test lint format dashboards docs screenshots soak mutants bench parts pristine clean
+.PHONY: help demo test lint format dashboards docs screenshots soak timelines mutants bench parts
+.PHONY: pristine clean
 .PHONY: image image-check image-requirements manifests
 
 help: ## list the targets
@@ -67,6 +69,9 @@ screenshots: $(VENV)/.dev parts ## take the pictures of the documentation
 
 soak: $(VENV)/.dev parts ## compare metrics under random failures; SOAK_ARGS='--minutes 10 --seed 7'
 	cd tests && ../$(BIN)/python -m soak $(SOAK_ARGS)
+
+timelines: $(VENV)/.dev parts ## check alert rules on random timelines; TIMELINES_ARGS='--seeds 50 --from 7'
+	cd tests && ../$(BIN)/python -m timelines $(TIMELINES_ARGS)
 
 mutants: $(VENV)/.dev ## mutation testing; MUTANTS_ARGS='paging merge' selects modules
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -38,16 +38,18 @@ class ScrapeResult(msgspec.Struct, frozen=True):
         accounts: one outcome for each account.
         telemetry: the API metrics of these accounts.
         own: the exporter's metrics about itself; None where they were not asked for.
+        configured: Unix time from which on an account was configured, by its id; of all accounts.
     """
 
     accounts: tuple[ListingResult, ...]
     telemetry: tuple[Collector, ...]
     own: ExporterMetrics | None
+    configured: Mapping[str, float]
 
     @property
     def identity(self) -> object:
         """Equal for scrapes with the same listings, while these are in memory."""
-        return (self.own is None, *map(id, self.accounts))
+        return (self.own is None, *self.configured.items(), *map(id, self.accounts))
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -107,6 +109,7 @@ class Accounts:
         self._limits = SharedLimits()
         self._members: dict[str, _Member] = {}
         self.own = ExporterMetrics(loaded=wall_clock())
+        self._configured: dict[str, float] = {}
         self.replace(accounts)
 
     def replace(self, accounts: Iterable[Account]) -> Changes:
@@ -118,6 +121,8 @@ class Accounts:
         old = {one.account.account_id: one for one in self._members.values()}
         new = [self._member(account, old.get(account.account_id)) for account in accounts]
         self._members = {one.account.name: one for one in new}
+        now = self._wall_clock()
+        self._configured = {one.account.account_id: now for one in new}
         known = [one for one in new if one.account.account_id in old]
         changed = [one for one in known if one is not old[one.account.account_id]]
         gone = [one for one in old.values() if one not in new]
@@ -155,18 +160,23 @@ class Accounts:
 
         Args:
             announced: Prometheus' timeout of this scrape in seconds, if it announces one.
-            name: of the only account to scrape.
+            name: of the only account to scrape; empty for no account, only the exporter itself.
 
         Raises:
             KeyError: there is no account of this name.
         """
-        wanted = tuple(self._members.values()) if name is None else (self._members[name],)
+        configured = self._configured  # with the accounts: a reload may come while they are listed
+        if name is None:
+            wanted = tuple(self._members.values())
+        else:
+            wanted = (self._members[name],) if name else ()
         seconds = self._seconds(announced)
         accounts = await asyncio.gather(*(one.collector.scrape(seconds) for one in wanted))
         return ScrapeResult(
             accounts=tuple(accounts),
             telemetry=tuple(one.collector.telemetry.registry for one in wanted),
-            own=self.own if name is None else None,
+            own=None if name else self.own,
+            configured={} if name else configured,
         )
 
     def expose(self, scrapes: ScrapeResult, form: Format, names: frozenset[str]) -> Iterator[bytes]:
@@ -189,7 +199,7 @@ class Accounts:
     def _families(self, scrapes: ScrapeResult) -> Iterator[Family]:
         yield from families(scrapes.accounts, self._wall_clock())
         if scrapes.own is not None:
-            yield from scrapes.own.families()
+            yield from scrapes.own.families(scrapes.configured)
 
     def _seconds(self, announced: float | None) -> float | None:
         if announced is None:

@@ -25,9 +25,25 @@ _DURATION = re.compile(
     r"(?=\d)(?:\d+y)?(?:\d+w)?(?:\d+d)?(?:\d+h)?(?:\d+m(?!s))?(?:\d+s)?(?:\d+ms)?"
 )
 _MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Grafana takes uids of 40 characters; the longest name of a dashboard has 23.
 _UID_PREFIX = re.compile(r"[a-zA-Z0-9_-]{0,17}")
 _SELECTOR = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
+
+
+OWN_LABELS = {
+    *("job", "instance", "severity", "alertname", "alertstate"),
+    *("account_id", "portal_id", "server_id", "reason", "kind", "auth_type"),
+    *("account_name", "portal_name", "server_name", "hostname"),
+}
+"""Labels that the rules use for themselves, so that they cannot be kept as others."""
+
+RELIEVING = (
+    *("exporter_down_for", "exporter_absent_for", "account_not_observed_for"),
+    *("access_denied_for", "rate_limited_for", "listing_failing_for"),
+    *("error_for", "unreachable_for", "reauthorization_for"),
+)
+"""Of alerts that may take over from another one about the same thing."""
 
 
 class ThresholdError(ValueError):
@@ -74,6 +90,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     dashboard_base_url: str
     dashboard_uid_prefix: str
     severities: dict[str, Severity]
+    keep_labels: list[str]
     every_alert: Additions
     alerts: dict[str, AlertSettings]
 
@@ -83,9 +100,10 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     flapping_changes: int
 
     gap_window: str
-    reason_window: str
+    failure_window: str
     lost_window: str
     flapping_window: str
+    flapping_quiet_window: str
     account_window: str
 
     exporter_down_for: str
@@ -118,6 +136,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         _check_durations(self)
         _check_numbers(self)
         _check_texts(self)
+        _check_labels(self)
         _check_together(self)
 
     def dashboard_uid(self, name: str) -> str:
@@ -137,7 +156,7 @@ def _check_durations(thresholds: Thresholds) -> None:
             length = seconds(getattr(thresholds, name))
         except ThresholdError as error:
             raise ThresholdError(f"{name}: {error}") from None
-        if name.endswith("_window") and length <= 0:
+        if (name.endswith("_window") or name == "retryable_for") and length <= 0:
             raise ThresholdError(f"{name}: must be longer than 0s")
 
 
@@ -167,17 +186,29 @@ def _check_texts(thresholds: Thresholds) -> None:
         )
 
 
+def _check_labels(thresholds: Thresholds) -> None:
+    for label in thresholds.keep_labels:
+        if not _LABEL.fullmatch(label):
+            raise ThresholdError(f"keep_labels: {label!r} is not a label name")
+        if label in OWN_LABELS:
+            raise ThresholdError(f"keep_labels: {label} is a label of the rules themselves")
+
+
 def _check_together(thresholds: Thresholds) -> None:
     lost = seconds(thresholds.lost_window)
     for name in ("portal_lost_servers_for", "portal_disappeared_for"):
         if seconds(getattr(thresholds, name)) >= lost:
             raise ThresholdError(f"{name}: must be shorter than lost_window, or it never fires")
-    held = seconds(thresholds.gap_window) + seconds(thresholds.keep_firing_for)
-    for name in ("access_denied_for", "rate_limited_for", "listing_failing_for"):
-        if seconds(getattr(thresholds, name)) >= held:
+    if seconds(thresholds.failure_window) <= seconds(thresholds.retryable_for):
+        raise ThresholdError(
+            "failure_window: must be longer than retryable_for, or an alert would end while its "
+            "server still fails"
+        )
+    for name in RELIEVING:
+        if seconds(getattr(thresholds, name)) > seconds(thresholds.keep_firing_for):
             raise ThresholdError(
-                f"{name}: must be shorter than gap_window plus keep_firing_for, or alerts of "
-                "servers would end before this one can inhibit the news of it"
+                f"{name}: must not be longer than keep_firing_for, or the alert before this one "
+                "would end before this one fires"
             )
 
 
@@ -215,7 +246,9 @@ def _put(values: dict[str, Any], path: list[str], value: object) -> None:
 
 
 def _value(name: str, text: str) -> object:
-    """The number or the text that a name takes; YAML would read a selector as a mapping."""
+    """The number, list or text that a name takes; YAML would read a selector as a mapping."""
+    if name.endswith("_labels"):
+        return [label.strip() for label in text.split(",") if label.strip()]
     if "." in name:
         return text == "true" if name.endswith(".enabled") and text in {"true", "false"} else text
     if name.endswith(("_seconds", "_remaining", "_changes")):

@@ -6,7 +6,7 @@ there: a scrape that does not carry a series ends it at once (a staleness marker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -143,25 +143,21 @@ class World:
         )
 
     def exporter(self, up: When[float | None] = 1, *, instances: Any = None) -> None:
-        """The scrape itself, and what it says of the process while it works."""
-        for instance in instances or self.instances:
-            self.sample("up", up, instances=(instance,))
-            started = float(1_700_000_000 + 60 * self.instances.index(instance))
-            self.sample(
-                "process_start_time_seconds",
-                _only(lambda minute: at(up, minute) == 1, started),
-                instances=(instance,),
-            )
+        """Whether the scrape works."""
+        self.sample("up", up, instances=instances)
 
     def account(
         self,
         *,
         up: When[float | None] | None = None,
-        failures: Mapping[Reason, When[float | None]] | None = None,
+        failures: Mapping[Reason, When[bool]] | None = None,
         name: str = "Production",
         instances: tuple[str, ...] | None = None,
     ) -> None:
-        """An account; `up` follows `unlisted` unless it is given."""
+        """An account; `up` follows `unlisted` unless it is given.
+
+        `failures` are the reasons why the last listing failed, while it did.
+        """
 
         def scrape(minute: int) -> float | None:
             return float(not at(self.unlisted, minute))
@@ -181,21 +177,40 @@ class World:
             account_name=name,
         )
         for reason in Reason:
-            count: When[float | None] = (failures or {}).get(reason, 0)
+            failed: When[bool] = (failures or {}).get(reason, False)
             self.sample(
-                "cloudflare_mcp_collection_failures_total",
-                scraped(count),
+                "cloudflare_mcp_collection_failed",
+                scraped(_number(failed)),
                 instances=instances,
                 **there,
                 reason=reason.value,
             )
+        self.sample(
+            "cloudflare_mcp_last_success_timestamp_seconds",
+            scraped(self._last_success(listed)),
+            instances=instances,
+            **there,
+        )
+        self.sample(
+            "cloudflare_mcp_exporter_account_configured_timestamp_seconds",
+            scraped(1_700_000_000),
+            instances=instances,
+            **there,
+        )
+
+    def _last_success(self, listed: When[float | None]) -> Callable[[int], float | None]:
+        def value(minute: int) -> float | None:
+            times = (m for m in range(minute, -1, -1) if at(listed, m) == 1)
+            return next((60.0 * m for m in times), None)
+
+        return value
 
     def server(
         self,
         server: str = "jira",
         *,
         portals: tuple[str, ...] = ("eng",),
-        name: str | None = None,
+        name: When[str] | None = None,
         status: When[str | None] = "ready",
         authentication: When[str | None] = "connected",
         error: When[bool] = False,
@@ -227,13 +242,14 @@ class World:
             for state in known:
                 put(metric, _is(state, now), **{label: state})
 
-        put(
-            "server_info",
-            1,
-            server_name=name or server.title(),
-            hostname="https://mcp.test",
-            auth_type=auth_type,
-        )
+        for one, there in self._names(name or server.title()):
+            put(
+                "server_info",
+                _only(there, 1),
+                server_name=one,
+                hostname="https://mcp.test",
+                auth_type=auth_type,
+            )
         states("server_status", "status", model.STATUSES, status)
         states(
             "server_authentication_status",
@@ -265,7 +281,7 @@ class World:
         self,
         portal: str = "eng",
         *,
-        name: str | None = None,
+        name: When[str] | None = None,
         servers: When[float] | None = None,
         code_mode: str = "off",
         present: When[bool] = True,
@@ -274,7 +290,7 @@ class World:
         """A portal; call it after its servers, or say how many it has."""
         count: When[float] = len(self.attached.get(portal, ())) if servers is None else servers
 
-        def put(metric: str, value: When[float], **labels: str) -> None:
+        def put(metric: str, value: When[float | None], **labels: str) -> None:
             self.listed(
                 metric,
                 lambda minute: at(value, minute) if at(present, minute) else None,
@@ -283,16 +299,22 @@ class World:
                 **labels,
             )
 
-        put(
-            "portal_info",
-            1,
-            portal_name=name or portal.title(),
-            hostname="https://portal.test",
-        )
+        for one, there in self._names(name or portal.title()):
+            put(
+                "portal_info",
+                _only(there, 1),
+                portal_name=one,
+                hostname="https://portal.test",
+            )
         for auth_type in model.AUTH_TYPES:
             put("portal_servers", count if auth_type == "oauth" else 0, auth_type=auth_type)
         for mode in model.CODE_MODES:
             put("portal_code_mode", float(mode == code_mode), code_mode=mode)
+
+    def _names(self, name: When[str]) -> Iterator[tuple[str, Callable[[int], bool]]]:
+        """Each name that something has, and when it has that one."""
+        for one in {at(name, minute) for minute in range(self.minutes + 1)}:
+            yield one, lambda minute, one=one: at(name, minute) == one  # type: ignore[misc]
 
     def expect(self, minute: int, *alerts: Alert) -> None:
         """At this minute exactly these alerts fire, and no other of the product's."""
@@ -329,6 +351,10 @@ class World:
 def _only(there: When[bool], value: When[float | None]) -> Callable[[int], float | None]:
     """A value that is reported only while something holds."""
     return lambda minute: at(value, minute) if at(there, minute) else None
+
+
+def _number(flag: When[bool]) -> Callable[[int], float]:
+    return lambda minute: float(at(flag, minute))
 
 
 def _is(state: str, now: When[str | None]) -> Callable[[int], float | None]:

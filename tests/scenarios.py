@@ -92,7 +92,13 @@ def _complaint(files: list[Path]) -> str:
     return "" if well else f"status {run.returncode}, {passed} passed:\n{run.stdout}"
 
 
-def _document(test: pytest.Function) -> str:
+def world_of(test: pytest.Function) -> World:
+    """What a scenario builds from the parameters of its test."""
     case: dict[str, Any] = test.callspec.params if hasattr(test, "callspec") else {}
+    world: World = test.obj.build(**case)
+    return world
+
+
+def _document(test: pytest.Function) -> str:
     # JSON is YAML, and written in a fraction of the time.
-    return json.dumps(test.obj.build(**case).document(), indent=1)
+    return json.dumps(world_of(test).document(), indent=1)

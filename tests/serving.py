@@ -54,7 +54,7 @@ class Listed:
     async def scrape(self, announced: float | None, name: str | None = None) -> ScrapeResult:
         outcomes = await asyncio.gather(*(one.scrape(announced) for one in self._collectors))
         telemetry = tuple(one.telemetry.registry for one in self._collectors)
-        return ScrapeResult(tuple(outcomes), telemetry, self._shared.own)
+        return ScrapeResult(tuple(outcomes), telemetry, self._shared.own, configured={})
 
     def stop(self, grace: float) -> None:
         for collector in self._collectors:

@@ -134,7 +134,7 @@ SECURE = {"__scheme__": "https"}
     ],
     ids=["host", "no port", "IPv6", "prefix", "external URL", "external URL with a path"],
 )
-def test_discovery_has_one_group_for_each_account(
+def test_discovery_has_one_group_for_each_account_and_one_for_the_exporter(
     where: PublicAddress, host: str, expected: tuple[str, str, dict[str, str]]
 ) -> None:
     source = Source()
@@ -143,7 +143,11 @@ def test_discovery_has_one_group_for_each_account(
     with site(source, site=where) as served:
         status, headers, body = served.ask(f"{where.route_prefix}/sd", headers={"Host": host})
     assert (status, headers["content-type"]) == (200, "application/json; charset=utf-8")
-    assert json.loads(body) == [group(address, name, path, **more) for name in NAMES]
+    own = path.replace("/probe", "/exporter")
+    assert json.loads(body) == [
+        *(group(address, name, path, **more) for name in NAMES),
+        {"targets": [address], "labels": {"__metrics_path__": own, **more}},
+    ]
     assert source.begun == []
 
 
@@ -202,8 +206,64 @@ def test_a_real_prometheus_discovers_the_accounts_and_scrapes_each_by_itself(
     }
     assert found == set(IDS.items())
     assert {value for _, value in prometheus.query("up")} == {1.0}
-    # What the exporter says of itself belongs to /metrics, once.
-    assert prometheus.query("cloudflare_mcp_exporter_build_info") == []
+    # What the exporter says of itself is a target of its own.
+    eventually(
+        lambda: prometheus.query("cloudflare_mcp_exporter_build_info"), "the exporter itself"
+    )
+    ((labels, _),) = prometheus.query("cloudflare_mcp_exporter_build_info")
+    assert "account" not in labels
+    name = "cloudflare_mcp_exporter_account_configured_timestamp_seconds"
+    configured = {labels["account_id"] for labels, _ in prometheus.query(name)}
+    assert configured == set(IDS.values())
+
+
+def test_what_the_exporter_says_of_itself_lists_no_account(
+    two_accounts: Path, run_exporter: RunExporter
+) -> None:
+    exporter = run_exporter("--config.file", str(two_accounts))
+    own = samples(get(f"{exporter.url}/exporter").text)
+    configured = "cloudflare_mcp_exporter_account_configured_timestamp_seconds"
+    assert {dict(labels)["account_id"] for name, labels in own if name == configured} == set(
+        IDS.values()
+    )
+    names = {name for name, _ in own if name.startswith("cloudflare_mcp_")}
+    assert names == {
+        "cloudflare_mcp_exporter_build_info",
+        "cloudflare_mcp_exporter_config_last_reload_successful",
+        "cloudflare_mcp_exporter_config_last_reload_success_timestamp_seconds",
+        configured,
+    }
+    assert own.keys() <= samples(get(f"{exporter.url}/metrics").text).keys()
+
+
+def test_a_scrape_of_the_exporter_itself_lists_nothing() -> None:
+    source = Source()
+    with site(source) as served:
+        assert served.ask("/exporter")[0] == 200
+    assert source.begun == [(None, "")]
+
+
+def test_an_account_counts_as_configured_from_the_load_that_had_it(
+    two_accounts: Path, run_exporter: RunExporter
+) -> None:
+    exporter = run_exporter("--config.file", str(two_accounts), "--web.enable-lifecycle")
+
+    def configured() -> dict[str, float]:
+        name = "cloudflare_mcp_exporter_account_configured_timestamp_seconds"
+        own = samples(get(f"{exporter.url}/exporter").text)
+        return {dict(labels)["account_id"]: v for (n, labels), v in own.items() if n == name}
+
+    before = configured()
+    document = yaml.safe_load(two_accounts.read_text())
+    document["accounts"].pop()
+    two_accounts.write_text(yaml.safe_dump(document))
+    with requests.Session() as session:
+        session.trust_env = False
+        session.post(f"{exporter.url}/-/reload", timeout=10).raise_for_status()
+    after = configured()
+    assert after.keys() == {IDS["first"]}
+    assert len(set(before.values())) == 1
+    assert after[IDS["first"]] > before[IDS["first"]]
 
 
 def test_a_probe_has_what_the_metrics_have_of_that_account_and_nothing_else(
@@ -289,8 +349,8 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
     good = two_accounts.read_text()
     two_accounts.write_text(good.replace("the second", "renamed"))
     assert reload() == (200, "configuration reloaded\n")
-    names = [one["labels"]["account"] for one in get(f"{exporter.url}/sd").json()]
-    assert names == ["first", "renamed"]
+    names = [one["labels"].get("account") for one in get(f"{exporter.url}/sd").json()]
+    assert names == ["first", "renamed", None]
     two_accounts.write_text("accounts: []\n")
     status, text = reload()
     assert status == 500
@@ -305,7 +365,7 @@ def test_a_reload_over_http_brings_new_accounts_and_a_bad_file_does_not(
 LINKED = (
     *("/metrics", "/api/v1/status", "/sd", "/config", "/runbooks/", "/-/healthy", "/-/ready"),
 )
-PATHS = (*LINKED, "/probe?account=a", "/")
+PATHS = (*LINKED, "/probe?account=a", "/exporter", "/")
 
 
 def test_every_path_has_the_prefix_and_none_is_without_it() -> None:
@@ -340,7 +400,7 @@ def test_the_prefix_is_the_path_of_the_external_url_unless_it_is_given(
         "--web.route-prefix=/",
         env=simulator.environment(),
     )
-    (found,) = get(f"{exporter.url}/sd").json()
+    found, _ = get(f"{exporter.url}/sd").json()
     assert found["targets"] == ["mcp.example.com:80"]
     assert found["labels"]["__metrics_path__"] == "/tools/probe"
 
@@ -440,7 +500,7 @@ def test_the_documentation_has_the_endpoints_that_there_are_and_their_methods() 
     source = Source()
     paths = {
         *(routes.HEALTHY, routes.READY, routes.PROBE),
-        *(routes.DISCOVERY, routes.CONFIG, routes.RELOAD),
+        *(routes.DISCOVERY, routes.EXPORTER, routes.CONFIG, routes.RELOAD),
     }
     paths |= {f"{routes.RUNBOOKS}/", "/api/v1/status"}
     assert {path for path, _ in rows} == {"/", "/metrics", *paths}

@@ -324,8 +324,8 @@ def test_the_exporter_answers_where_probes_monitors_and_the_test_ask(
         assert [path for path in paths if "\ncloudflare_mcp_up{" not in get(root + path).text] == []
         assert [path for path in health if not get(root + path).ok] == []
         outside = urlsplit(values.get("externalUrl", "")).path.rstrip("/") or prefix
-        (target,) = get(root + discovery[1]).json()
-        assert target["labels"]["__metrics_path__"] == f"{outside}/probe"
+        found_paths = [one["labels"]["__metrics_path__"] for one in get(root + discovery[1]).json()]
+        assert found_paths == [f"{outside}/probe", f"{outside}/exporter"]
         links = re.findall(r'(?:href|src)="(/[^"]*)"', get(f"{root}{prefix}/").text)
         assert [link for link in links if not link.startswith(f"{outside}/")] == []
     finally:

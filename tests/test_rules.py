@@ -128,10 +128,13 @@ def test_information_is_kept_apart_from_what_wakes_people() -> None:
         ("severities.CloudflareMCPServerError", "page", "Invalid enum value 'page'"),
         (
             "portal_disappeared_for",
-            "1h",
+            "4h",
             "portal_disappeared_for: must be shorter than lost_window",
         ),
-        ("listing_failing_for", "25m", "listing_failing_for: must be shorter than gap_window"),
+        ("listing_failing_for", "11m", "must not be longer than keep_firing_for"),
+        ("failure_window", "3h", "failure_window: must be longer than retryable_for"),
+        ("keep_labels", "cluster, no-label", "keep_labels: 'no-label' is not a label name"),
+        ("keep_labels", "job", "keep_labels: job is a label of the rules themselves"),
         ("eror_for", "1m", "unknown field `eror_for`"),
     ],
 )
@@ -142,9 +145,9 @@ def test_a_threshold_that_cannot_work_is_refused(name: str, value: str, complain
 
 def test_a_file_overrides_defaults_and_a_single_value_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("error_for: 20m\nunreachable_for: 20m\n")
-    mine = load(file, {"unreachable_for": "30m"})
-    assert (mine.error_for, mine.unreachable_for) == ("20m", "30m")
+    file.write_text("error_for: 6m\nunreachable_for: 6m\n")
+    mine = load(file, {"unreachable_for": "7m"})
+    assert (mine.error_for, mine.unreachable_for) == ("6m", "7m")
     assert mine.waiting_for == load().waiting_for
 
 
@@ -166,7 +169,7 @@ def test_check_tells_when_files_differ(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", *where]) == 1
     assert main(["render", *where]) == 0
     assert main(["check", *where]) == 0
-    assert main(["check", *where, "--set", "error_for=11m"]) == 1
+    assert main(["check", *where, "--set", "error_for=6m"]) == 1
     assert main(["check", *where, "--set", "error_for=soon"]) == 2
     complaints = capsys.readouterr().err
     assert "cloudflare-mcp.rules.yml differs" in complaints

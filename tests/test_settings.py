@@ -457,7 +457,7 @@ FLAG_MISTAKES = [
             [f"--web.telemetry-path={path}"],
             f"--web.telemetry-path: {path!r} is reserved; use another path",
         )
-        for path in ("/-/x", "/probe", "/sd", "/config", "/runbooks", "/runbooks/x")
+        for path in ("/-/x", "/probe", "/sd", "/config", "/exporter", "/runbooks", "/runbooks/x")
     ),
     *(
         (

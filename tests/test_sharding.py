@@ -141,7 +141,8 @@ def listed(*servers: Prometheus) -> Counter[str]:
 def targets(*servers: Prometheus) -> Counter[str]:
     """How many targets there are, by account."""
     active = [each.api("targets", state="active")["activeTargets"] for each in servers]
-    return Counter(target["labels"]["account"] for target in itertools.chain(*active))
+    labels = (target["labels"] for target in itertools.chain(*active))
+    return Counter(one["account"] for one in labels if "account" in one)
 
 
 def await_once_each(ids: Sequence[str], *servers: Prometheus) -> None:
@@ -183,7 +184,8 @@ def test_accounts_hashed_over_replicas_are_each_listed_by_one_of_them(
         *remaining, _ = IDS
         replicas.configure(remaining)
         await_once_each(remaining, prometheus)
-        assert prometheus.query(f'{{job="cloudflare-mcp", account_id="{IDS[-1]}"}}') == []
+        own = f'{{__name__=~"cloudflare_mcp_.*", account_id="{IDS[-1]}"}}'
+        assert prometheus.query(own) == []
         # Whoever goes, the others stay where they are.
         assert owners(prometheus) == {one: first[one] for one in remaining}
 
@@ -193,13 +195,14 @@ def test_servers_that_keep_a_share_each_list_every_account_once_through_one_serv
 ) -> None:
     with service_of(replicas) as service:
         servers = [
-            run_prometheus(
-                example("prometheus-shard.yml", {SERVICE: service, 'regex: "0"': f'regex: "{n}"'})
-            )
+            run_prometheus(example("prometheus-shard.yml", {SERVICE: service, "|.+;0": f"|.+;{n}"}))
             for n in range(2)
         ]
         await_once_each(IDS, *servers)
         assert all(listed(each) for each in servers)
+        name = "cloudflare_mcp_exporter_account_configured_timestamp_seconds"
+        for each in servers:
+            eventually(lambda: len(each.query(name)) == len(IDS), "the list of accounts")  # noqa: B023
 
 
 def test_the_examples_name_the_services_and_the_number_of_replicas_of_the_manifests() -> None:

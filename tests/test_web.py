@@ -614,8 +614,8 @@ def test_a_busy_port_is_named() -> None:
         with pytest.raises(SettingsError) as caught:
             bind(ListenAddress("127.0.0.1", port))
     assert str(caught.value) == (
-        f"--web.listen-address: 127.0.0.1:{port} is in use already; "
-        "stop the other program, or choose another port"
+        f"--web.listen-address: 127.0.0.1:{port}: is already in use; "
+        "stop the other program, or use another port"
     )
 
 
@@ -623,7 +623,7 @@ def test_a_host_that_cannot_be_found_is_named() -> None:
     with pytest.raises(SettingsError) as caught:
         bind(ListenAddress("no.such.host.invalid", 0))
     assert str(caught.value) == (
-        "--web.listen-address: no.such.host.invalid:0 has a host that cannot be found"
+        "--web.listen-address: no.such.host.invalid:0: the host does not resolve"
     )
 
 
@@ -643,8 +643,8 @@ bind(ListenAddress("198.51.100.1", 0))
         check=False,
     )
     assert ended.stderr.endswith(
-        "--web.listen-address: 198.51.100.1:0 is not an address of this machine; "
-        "choose one that is, or leave it out\n"
+        "--web.listen-address: 198.51.100.1:0: is not an address of this machine; "
+        "use one that is, or :PORT\n"
     )
 
 

@@ -83,6 +83,12 @@ COLLECTION_FAILURES = Metric(
     "Total number of failed listings, by reason. Every reason is present from the start.",
     (*ACCOUNT, "reason"),
 )
+COLLECTION_FAILED = _gauge(
+    "collection_failed",
+    "1 for the reason why the listing behind this scrape failed, 0 for the others; all of them 0 "
+    "if it did not fail.",
+    (*ACCOUNT, "reason"),
+)
 LAST_SUCCESS = _gauge(
     "last_success_timestamp_seconds",
     "Unix time of the last successful listing. Absent until there was one.",
@@ -391,6 +397,12 @@ CONFIG_RELOAD_TIMESTAMP = _gauge(
     "exporter_config_last_reload_success_timestamp_seconds",
     "Unix time at which the configuration in use was loaded.",
     (),
+    unit="seconds",
+)
+ACCOUNT_CONFIGURED = _gauge(
+    "exporter_account_configured_timestamp_seconds",
+    "Unix time at which the configuration in use, which has this account, was loaded.",
+    ACCOUNT,
     unit="seconds",
 )
 

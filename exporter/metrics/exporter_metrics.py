@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
@@ -40,8 +40,16 @@ class ExporterMetrics:
         self._successful = moment is not None
         self._loaded = self._loaded if moment is None else moment
 
-    def families(self) -> Iterator[Family]:
-        """The families that are not prometheus_client's own."""
+    def families(self, configured: Mapping[str, float]) -> Iterator[Family]:
+        """The families that are not prometheus_client's own.
+
+        Args:
+            configured: when the configuration with an account was loaded, in Unix time, by its id.
+        """
         yield listed(c.BUILD_INFO, [(self._build, 1)])
         yield listed(c.CONFIG_RELOAD_SUCCESSFUL, [("", float(self._successful))])
         yield listed(c.CONFIG_RELOAD_TIMESTAMP, [("", self._loaded)])
+        yield listed(
+            c.ACCOUNT_CONFIGURED,
+            [(label("account_id", one), loaded) for one, loaded in configured.items()],
+        )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from exporter.errors import Reason
 from exporter.metrics import catalog as c
 from exporter.metrics.samples import (
     Family,
@@ -94,6 +95,14 @@ def _account_families(scrapes: Sequence[ListingResult]) -> Iterator[Family]:
         ],
     )
     yield plain(c.COLLECTION_DURATION, accounts, lambda s: s.duration)
+    yield listed(
+        c.COLLECTION_FAILED,
+        [
+            (f'{a.both},reason="{reason}"', _failed_for(a.value, reason))
+            for a in accounts
+            for reason in Reason
+        ],
+    )
     yield plain(c.LAST_SUCCESS, accounts, lambda s: s.last_success)
     yield listed(
         c.SKIPPED_RECORDS,
@@ -104,6 +113,10 @@ def _account_families(scrapes: Sequence[ListingResult]) -> Iterator[Family]:
         ],
     )
     yield plain(c.API_RATELIMIT_REMAINING, accounts, lambda s: s.ratelimit_remaining)
+
+
+def _failed_for(result: ListingResult, reason: Reason) -> float:
+    return float(result.failure is not None and result.failure.reason is reason)
 
 
 def _portal_families(portals: list[LabeledObject[PortalServers]], now: float) -> Iterator[Family]:

@@ -24,7 +24,7 @@ MAX_PORT = 65535
 LONGEST_UNIX_PATH = 107
 """Bytes: what the kernel's address of a socket has room for."""
 
-OWN_PATHS = frozenset({"/-", "/config", "/probe", "/runbooks", "/sd"})
+OWN_PATHS = frozenset({"/-", "/config", "/exporter", "/probe", "/runbooks", "/sd"})
 SHOWN = 60
 
 PROMETHEUS_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -42,6 +42,7 @@ MAX_PENDING_PAGES = 16
 """Maximum queued status pages, rendered one at a time so that scrapes go first."""
 
 HEALTHY, READY, PROBE, DISCOVERY = "/-/healthy", "/-/ready", "/probe", "/sd"
+EXPORTER = "/exporter"
 CONFIG, RELOAD = "/config", "/-/reload"
 RUNBOOKS = "/runbooks"
 
@@ -70,7 +71,10 @@ class Source(Protocol):
         """The state of each account; does not block."""
 
     async def scrape(self, announced: float | None, name: str | None = None) -> Any:
-        """The `Outcome` for all accounts or the named one; KeyError for an unknown name."""
+        """The `Outcome` for all accounts, the named one, or none if the name is empty.
+
+        KeyError for an unknown name.
+        """
 
     def expose(self, scrapes: Any, form: Format, names: frozenset[str]) -> Iterable[bytes]:
         """The exposition, in chunks; called from several threads."""
@@ -153,6 +157,7 @@ class App:
             READY: Route(_ready, is_open=True),
             PROBE: Route(self._scrape_one),
             DISCOVERY: Route(self._discover),
+            EXPORTER: Route(self._scrape_own),
             RUNBOOKS: Route(partial(self._redirect, f"{RUNBOOKS}/"), is_open=True),
         }
         for name in self._runbooks.names:
@@ -213,12 +218,15 @@ class App:
         reached = self._site.address(request.scheme, request.header("Host"))
         if reached is None:
             return plain(400, "missing or invalid Host header; see --web.external-url")
-        path = self._site.link_prefix + PROBE
-        document = targets(self._source.names, *reached, path)
+        prefix = self._site.link_prefix
+        document = targets(self._source.names, *reached, prefix + PROBE, prefix + EXPORTER)
         return Response(200, document, "application/json; charset=utf-8")
 
     async def _scrape_all(self, request: Request) -> Response:
         return await self._metrics(request, self._source.scrape(request.scrape_timeout))
+
+    async def _scrape_own(self, request: Request) -> Response:
+        return await self._metrics(request, self._source.scrape(None, ""))
 
     async def _scrape_one(self, request: Request) -> Response:
         names = request.values("account")

@@ -18,11 +18,16 @@ POSTURE_RULES = "cloudflare-mcp-posture.rules.yml"
 def rule_files(thresholds: Thresholds) -> dict[str, list[Group]]:
     """The rule groups by the name of the file they belong to."""
     return {
+        # One group: its rules are evaluated in this order, at the same instant.
         RULES: [
-            Group("cloudflare-mcp-recording", recording.rules(thresholds)),
-            Group("cloudflare-mcp-exporter", exporter.rules(thresholds)),
-            Group("cloudflare-mcp-servers", servers.rules(thresholds)),
-            Group("cloudflare-mcp-portals", portals.rules(thresholds)),
+            Group(
+                "cloudflare-mcp",
+                [
+                    rule
+                    for part in (recording, exporter, servers, portals)
+                    for rule in part.rules(thresholds)
+                ],
+            )
         ],
         POSTURE_RULES: [Group("cloudflare-mcp-posture", posture.rules(thresholds))],
     }

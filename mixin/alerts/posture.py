@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mixin.alerts import promql, text
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import ATTACHMENT, PORTAL, named, of_portal, of_server
-from mixin.alerts.recording import aggregated, held
+from mixin.alerts.promql import Scope
+from mixin.alerts.text import PORTAL_DASHBOARD, SERVER_DASHBOARD, Text, dashboard, lines
 from mixin.thresholds import SERVER_UID
 
 if TYPE_CHECKING:
@@ -15,70 +14,52 @@ if TYPE_CHECKING:
 
 
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
-    """The recording rules that only posture needs, then the alerts."""
-    return [*_recordings(thresholds.selector), *_alerts(thresholds)]
-
-
-def _recordings(selector: str) -> list[Recording]:
-    code_mode = f"cloudflare_mcp_portal_code_mode{{{selector}}}"
-    orphaned = f"cloudflare_mcp_portal_server_orphaned_overrides{{{selector}}}"
-    return [
-        aggregated(promql.PORTAL_CODE_MODE, "max", f"{PORTAL}, code_mode", code_mode),
-        held(
-            promql.ORPHANED_OVERRIDES,
-            f"sum by ({ATTACHMENT}) (\n  max by ({ATTACHMENT}, kind) ({orphaned})\n)",
-        ),
-    ]
-
-
-def _alerts(t: Thresholds) -> list[Alert]:
-    unauthenticated = (
-        "max by (account_id, server_id) (\n"
-        f'  {promql.SERVER_INFO}{{auth_type="unauthenticated"}}\n)'
-    )
-    enforced = f'max by ({PORTAL}) ({promql.PORTAL_CODE_MODE}{{code_mode="enforced"}}) == 1'
+    """Every alert of this kind."""
+    scope = Scope(thresholds)
+    text = Text(scope, thresholds)
+    open_to_all = scope.last("cloudflare_mcp_server_info", 'auth_type="unauthenticated"')
+    enforced = scope.last("cloudflare_mcp_portal_code_mode", 'code_mode="enforced"')
+    orphaned = scope.last("cloudflare_mcp_portal_server_orphaned_overrides")
     return [
         Alert(
             name="UnauthenticatedServer",
-            expr=of_server(unauthenticated),
-            after=t.posture_for,
+            expr=scope.of_server(f"max by ({scope.server}) ({open_to_all})"),
+            after=thresholds.posture_for,
             severity="info",
             summary="An MCP server without authentication is attached to a portal.",
-            description=text.lines(
-                f"{text.SERVER} asks for no authentication.",
-                text.PORTALS,
+            description=lines(
+                f"{text.server} asks for no authentication.",
+                text.portals,
             ),
-            dashboard=text.SERVER_DASHBOARD,
+            dashboard=SERVER_DASHBOARD,
         ),
         Alert(
             name="CodeModeEnforced",
-            expr=of_portal(enforced),
-            after=t.posture_for,
+            expr=f"max by ({scope.portal}) ({enforced}) == 1",
+            after=thresholds.posture_for,
             severity="info",
             summary="An MCP portal enforces code mode.",
-            description=text.lines(
-                f"{text.PORTAL} enforces code mode: its users' clients reach tools only by "
+            description=lines(
+                f"{text.portal} enforces code mode: its users' clients reach tools only by "
                 "running code.",
             ),
-            dashboard=text.PORTAL_DASHBOARD,
+            dashboard=PORTAL_DASHBOARD,
         ),
         Alert(
             name="OrphanedOverrides",
-            expr=named(
-                f"{promql.ORPHANED_OVERRIDES} > 0",
-                ATTACHMENT,
-                "portal_name, server_name",
-                promql.PORTAL_SERVER_INFO,
+            expr=(
+                f"sum by ({scope.attachment}) (\n"
+                f"  max by ({scope.attachment}, kind) ({orphaned})\n) > 0"
             ),
-            after=t.posture_for,
+            after=thresholds.posture_for,
             severity="info",
             summary="A portal's overrides name tools or prompts that the server has lost.",
-            description=text.lines(
+            description=lines(
                 "{{ $value }} overrides of "
-                f"{text.PORTAL} name something that MCP server {{{{ $labels.server_name }}}} "
+                f"{text.portal} name something that MCP server {text.server_name} "
                 "({{ $labels.server_id }}) does not offer any more.",
             ),
-            dashboard=text.dashboard(
+            dashboard=dashboard(
                 SERVER_UID, account="account_id", portal="portal_id", server="server_id"
             ),
         ),

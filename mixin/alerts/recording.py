@@ -1,9 +1,9 @@
 """Recording rules: every object once, however many exporters list it.
 
 The name of a rule is ``level:metric:operation``; the level names the labels that identify a
-series, names ride along. While no exporter can list an account, its series keep the values of the
-last listing for `Thresholds.gap_window`: a failed scrape neither resolves nor restarts an alert,
-and what was detached before it does not come back.
+series. Each rule looks back over `Thresholds.gap_window`, so that what an exporter told last counts
+until it tells something else, or for that long: a scrape that fails, a pod that is replaced and a
+scrape interval of ten minutes change nothing.
 """
 
 from __future__ import annotations
@@ -12,169 +12,135 @@ from typing import TYPE_CHECKING
 
 from mixin.alerts import promql
 from mixin.alerts.model import Alert, Recording
-from mixin.alerts.promql import ATTACHMENT, PORTAL, SERVER, indented, last_seen, one_info
+from mixin.alerts.promql import Scope, aggregated, both, either, indented, unless
 
 if TYPE_CHECKING:
     from mixin.thresholds import Thresholds
 
 
 def rules(thresholds: Thresholds) -> list[Recording | Alert]:
-    """All recording rules but those that only the posture alerts need, in order of dependence."""
-    selector = thresholds.selector
+    """All recording rules, in order of dependence."""
+    scope = Scope(thresholds)
     return [
-        *_account(selector, thresholds),
-        *_server(selector),
-        *_portal(selector),
-        *_server_state(),
-        *_portal_state(),
+        *_account(scope, thresholds),
+        *_server(scope),
+        *_server_over_time(scope, thresholds),
+        *_portal(scope),
     ]
 
 
-def aggregated(record: str, operator: str, by: str, metric: str) -> Recording:
-    """`metric` without the labels of the scrape, held over gaps."""
-    return held(record, f"{operator} by ({by}) ({metric})")
+def _account(scope: Scope, t: Thresholds) -> list[Recording]:
+    by = scope.account
+    listed = f"max by ({by}) ({scope.most('cloudflare_mcp_up')}) == 1"
+    success = scope.most("cloudflare_mcp_last_success_timestamp_seconds")
+    # A file that is not written any more goes on saying that all is well.
+    old = f"time() - max by ({by}) ({success}) > {scope.window_seconds}"
+    failing = f"max by ({by}) ({scope.last('cloudflare_mcp_up')}) == 0"
+    failed = scope.most("cloudflare_mcp_collection_failed")
+    configured = scope.most(
+        "cloudflare_mcp_exporter_account_configured_timestamp_seconds", window=t.account_window
+    )
+    of_exporter = scope.by("job", "instance", "account_id")
+    return [
+        Recording(promql.UP, either(unless(listed, by, old), failing)),
+        Recording(promql.FAILED, f"max by ({scope.by('account_id', 'reason')}) ({failed})"),
+        Recording(promql.CONFIGURED, f"max by ({of_exporter}) ({configured})"),
+    ]
 
 
-def held(record: str, expr: str) -> Recording:
-    """`expr`, or while the account cannot be listed what this very rule recorded before."""
-    previous = f"{record}\nand on (account_id)\n  {promql.GAP} == 1"
-    return Recording(record, f"{expr}\nor\n(\n{indented(previous)}\n)")
-
-
-def _account(selector: str, thresholds: Thresholds) -> list[Recording]:
-    up = promql.UP
-    info = "cloudflare_mcp_account_info"
-    # A coarse step: it only finds a name for what an alert on a silent account says.
-    last = last_seen(
-        "account_id",
-        "account_name",
-        f"{info}{{{selector}}}",
-        f"{thresholds.account_window}:5m",
+def _server(scope: Scope) -> list[Recording]:
+    """What is said of servers now."""
+    lapsed = either(
+        scope.last("cloudflare_mcp_server_status", 'status="stale"'),
+        scope.last("cloudflare_mcp_server_authentication_status", 'authentication_status="stale"'),
+    )
+    failing = either(
+        scope.last("cloudflare_mcp_server_error"),
+        scope.last("cloudflare_mcp_server_status", 'status="error"'),
+        promql.SERVER_REAUTHORIZATION,
     )
     return [
-        Recording(up, f"max by (account_id) (cloudflare_mcp_up{{{selector}}})"),
-        Recording(
-            promql.GAP,
-            f"max_over_time({up}[{thresholds.gap_window}]) == 1\n"
-            f"unless on (account_id)\n  {up} == 1",
-        ),
-        Recording(
-            promql.FAILURES,
-            "sum by (account_id, reason) (\n"
-            f"  increase(cloudflare_mcp_collection_failures_total{{{selector}}}"
-            f"[{thresholds.reason_window}])\n)",
-        ),
-        Recording(
-            promql.ACCOUNT_INFO,
-            f"{one_info('account_id', 'account_name', info, selector)}\nor on (account_id)\n"
-            f"group by (account_id, account_name) (\n{indented(last)}\n)",
-        ),
-    ]
-
-
-def _server(selector: str) -> list[Recording]:
-    def gauge(record: str, operator: str, metric: str, *labels: str) -> Recording:
-        by = ", ".join((SERVER, *labels))
-        return aggregated(record, operator, by, f"cloudflare_mcp_{metric}{{{selector}}}")
-
-    return [
-        held(
+        _info(
+            scope,
             promql.SERVER_INFO,
-            one_info(
-                SERVER,
-                "server_name, hostname, auth_type",
-                "cloudflare_mcp_server_info",
-                selector,
-            ),
+            "cloudflare_mcp_server_info",
+            scope.server,
+            "server_name, hostname, auth_type",
         ),
-        gauge(promql.SERVER_STATUS, "max", "server_status", "status"),
-        gauge(
-            promql.SERVER_AUTHENTICATION,
-            "max",
-            "server_authentication_status",
-            "authentication_status",
-        ),
-        gauge(promql.SERVER_ERROR, "max", "server_error"),
-        gauge(
-            promql.SERVER_ERROR_INFO,
-            "max",
-            "server_error_info",
-            "is_upstream",
-            "retryable",
-            "status_code",
-            "mcp_code",
-        ),
-        gauge(promql.SERVER_RETRYABLE, "max", "server_retryable_upstream_failure"),
-        gauge(promql.SERVER_STALENESS, "min", "server_sync_staleness_seconds"),
-        gauge(promql.SERVER_TOOLS, "max", "server_tools"),
-    ]
-
-
-def _portal(selector: str) -> list[Recording]:
-    attached = (
-        f"max by ({ATTACHMENT}) (cloudflare_mcp_portal_server_info{{{selector}}})\n"
-        f"* on ({PORTAL}) group_left (portal_name)\n  {promql.PORTAL_INFO}\n"
-        f"* on ({SERVER}) group_left (server_name)\n  {promql.SERVER_INFO}"
-    )
-    return [
-        held(
-            promql.PORTAL_INFO,
-            one_info(
-                PORTAL,
-                "portal_name, hostname",
-                "cloudflare_mcp_portal_info",
-                selector,
-            ),
-        ),
-        held(promql.PORTAL_SERVER_INFO, attached),
-        held(
-            promql.PORTAL_SERVERS,
-            f"sum by ({PORTAL}) (\n"
-            f"  max by ({PORTAL}, auth_type) (cloudflare_mcp_portal_servers{{{selector}}})\n)",
-        ),
-        held(
-            promql.PORTAL_EXPOSED_TOOLS,
-            f"sum by ({PORTAL}) (\n"
-            f"  max by ({ATTACHMENT}) "
-            f"(cloudflare_mcp_portal_server_exposed_tools{{{selector}}})\n)",
-        ),
-    ]
-
-
-def _server_state() -> list[Recording]:
-    """1 or 0 for every server: what the alerts mean by a state, said once."""
-    reauthorization = (
-        f'{promql.SERVER_STATUS}{{status="stale"}}\n'
-        f'or\n{promql.SERVER_AUTHENTICATION}{{authentication_status="stale"}}'
-    )
-    failing = (
-        f'{promql.SERVER_ERROR}\nor\n{promql.SERVER_STATUS}{{status="error"}}\n'
-        f"or\n{promql.SERVER_REAUTHORIZATION}"
-    )
-    unavailable = f'{promql.SERVER_FAILING}\nor\n{promql.SERVER_STATUS}{{status="waiting"}}'
-    states = {
-        promql.SERVER_REAUTHORIZATION: reauthorization,
-        promql.SERVER_FAILING: failing,
-        promql.SERVER_UNAVAILABLE: unavailable,
-    }
-    return [
-        Recording(record, f"max by ({SERVER}) (\n{indented(expr)}\n)")
-        for record, expr in states.items()
-    ]
-
-
-def _portal_state() -> list[Recording]:
-    """Sums over the servers of each portal; a portal without servers has none."""
-    sums = {
-        promql.PORTAL_FAILING: promql.SERVER_FAILING,
-        promql.PORTAL_UNAVAILABLE: promql.SERVER_UNAVAILABLE,
-        promql.PORTAL_TOOLS: promql.SERVER_TOOLS,
-    }
-    return [
+        Recording(promql.SERVER_REAUTHORIZATION, aggregated("max", scope.server, lapsed)),
         Recording(
-            record,
-            f"sum by ({PORTAL}) (\n  {promql.PORTAL_SERVER_INFO}\n"
-            f"  * on ({SERVER}) group_left ()\n    {server}\n)",
-        )
-        for record, server in sums.items()
+            promql.SERVER_FAILING,
+            scope.of_listed_account(aggregated("max", scope.server, failing)),
+        ),
     ]
+
+
+def _server_over_time(scope: Scope, t: Thresholds) -> list[Recording]:
+    """How long a server has failed, and whether it may recover by itself.
+
+    A failure belongs to the others since the server last worked: when its class changes, what was
+    known of it before still counts.
+    """
+    error = scope.last("cloudflare_mcp_server_error")
+    status = scope.last("cloudflare_mcp_server_status", 'status="error"')
+    retryable = scope.last("cloudflare_mcp_server_retryable_upstream_failure")
+    manual = scope.last(
+        "cloudflare_mcp_server_authentication_status", 'authentication_status="manual"'
+    )
+    failing = f"{promql.SERVER_FAILING} == 1"
+    # Compared exporter by exporter: one may know of a failure that another does not.
+    lasting = either(
+        f"{error} > {retryable}",
+        f"{status} > ignoring (status) {retryable}",
+        f"{promql.SERVER_REAUTHORIZATION} == 1",
+        f"{manual} == 1",  # never synced again, so that nothing passes by itself
+    )
+    window = t.failure_window
+    since_it_worked = (
+        f"max_over_time({promql.SERVER_LASTING}[{window}])\n"
+        f"> on ({scope.server})\n"
+        f"  (max_over_time({promql.SERVER_WORKED}[{window}]) or {promql.SERVER_FAILING} * 0)"
+    )
+    long = both(
+        f"min_over_time({promql.SERVER_FAILING}[{t.retryable_for}]) == 1",
+        scope.server,
+        f"max_over_time({promql.SERVER_FAILING}[{t.failure_window}] offset {t.retryable_for}) == 1",
+    )
+    return [
+        Recording(promql.SERVER_WORKED, f"timestamp({promql.SERVER_FAILING} == 0)"),
+        Recording(
+            promql.SERVER_LASTING,
+            f"timestamp(\n{indented(both(failing, scope.server, f'({lasting})'))}\n)",
+        ),
+        Recording(promql.SERVER_BROKEN, both(failing, scope.server, f"({since_it_worked})")),
+        Recording(promql.SERVER_LONG, both(failing, scope.server, f"({long})")),
+    ]
+
+
+def _portal(scope: Scope) -> list[Recording]:
+    servers = scope.last("cloudflare_mcp_portal_servers")
+    attached = scope.last("cloudflare_mcp_portal_server_info")
+    return [
+        _info(
+            scope,
+            promql.PORTAL_INFO,
+            "cloudflare_mcp_portal_info",
+            scope.portal,
+            "portal_name, hostname",
+        ),
+        Recording(
+            promql.PORTAL_SERVER_INFO,
+            scope.of_listed_account(f"max by ({scope.attachment}) ({attached})"),
+        ),
+        Recording(
+            promql.PORTAL_SERVERS,
+            f"sum by ({scope.portal}) (\n  max by ({scope.portal}, auth_type) ({servers})\n)",
+        ),
+    ]
+
+
+def _info(scope: Scope, record: str, metric: str, by: str, names: str) -> Recording:
+    """The names that an object has now; the last ones where no scrape is recent."""
+    now = f"max by ({by}, {names}) ({scope.select(metric)})"
+    before = f"max by ({by}, {names}) ({scope.last(metric)})"
+    return Recording(record, f"{now}\nor on ({by})\n{before}")

@@ -1,101 +1,157 @@
 """Fragments of annotation templates: one sentence each, in Prometheus' template language.
 
-Names that an alert's labels cannot carry are looked up where the notification is written: PromQL
-cannot join the names of several portals into one label.
+The labels of an alert are identities that never change, or renaming a server would end its alert
+and begin another one. Names are looked up where the notification is written.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mixin.alerts import promql
 from mixin.thresholds import EXPORTER_UID, OVERVIEW_UID, SERVER_UID
 
-
-def lookup(metric: str, *labels: str) -> str:
-    """A template expression: the samples of `metric` that have the alert's own `labels`."""
-    matched = ",".join(f"{label}=%q" for label in labels)
-    values = " ".join(f"$labels.{label}" for label in labels)
-    return f"query (printf `{metric}{{{matched}}}` {values})"
+if TYPE_CHECKING:
+    from mixin.alerts.promql import Scope
+    from mixin.thresholds import Thresholds
 
 
-def listing(samples: str, label: str, otherwise: str, item: str | None = None) -> str:
-    """The samples of a template expression, sorted by `label`, with commas between."""
-    shown = item or f"{{{{ $item.Labels.{label} }}}}"
+def listing(samples: str, label: str, otherwise: str) -> str:
+    """The values of a label in the samples of a template expression, sorted, commas between."""
     return (
         f"{{{{ range $i, $item := {samples} | sortByLabel `{label}` }}}}"
-        f"{{{{ if $i }}}}, {{{{ end }}}}{shown}{{{{ else }}}}{otherwise}{{{{ end }}}}"
+        f"{{{{ if $i }}}}, {{{{ end }}}}{{{{ $item.Labels.{label} }}}}"
+        f"{{{{ else }}}}{otherwise}{{{{ end }}}}"
     )
 
 
-ACCOUNT = (
-    f"account {{{{ with {lookup(promql.ACCOUNT_INFO, 'account_id')} }}}}"
-    "{{ (first .).Labels.account_name }}{{ else }}{{ $labels.account_id }}{{ end }}"
-)
+class Text:
+    """The sentences for rules of a scope.
 
-SERVER = "MCP server {{ $labels.server_name }} ({{ $labels.server_id }}) of " + ACCOUNT
+    Attributes:
+        tools_of_servers: PromQL for the tools that the servers of each portal offer.
+    """
 
-PORTAL = "MCP portal {{ $labels.portal_name }} ({{ $labels.portal_id }}) of " + ACCOUNT
+    def __init__(self, scope: Scope, thresholds: Thresholds) -> None:
+        self._scope = scope
+        self._account_window = thresholds.account_window
+        tools = f"max by ({scope.server}) ({scope.last('cloudflare_mcp_server_tools')})"
+        self.tools_of_servers = scope.sum_by_portal(tools)
 
-PORTALS = (
-    "Portals: "
-    + listing(lookup(promql.PORTAL_SERVER_INFO, "account_id", "server_id"), "portal_name", "none")
-    + "."
-)
+    def _query(self, text: str, *labels: str) -> str:
+        """A template expression: the samples of a query.
 
-AGE = (
-    f"{{{{ with {lookup(promql.SERVER_STALENESS, 'account_id', 'server_id')} }}}}"
-    "No successful sync for {{ (first .).Value | humanizeDuration }}."
-    "{{ else }}The time of the last successful sync is not known.{{ end }}"
-)
+        Args:
+            text: PromQL; each of its ``<>`` stands for matchers of the alert's own `labels` and
+                the kept ones.
+            labels: of the alert.
+        """
+        own = (*self._scope.labels, *labels)
+        matchers = ",".join(f"{label}=%q" for label in own)
+        values = "".join(f" $labels.{label}" for label in own) * text.count("<>")
+        return f"query (printf `{text.replace('%', '%%').replace('<>', matchers)}`{values})"
 
-# Two exporters may report two classes. Each sort keeps the order of the one before, so that the
-# whole label set decides which class is first: one that is not upstream, as the alerts have it.
-_ERROR_CLASSES = " | ".join(
-    (
-        lookup(promql.SERVER_ERROR_INFO, "account_id", "server_id"),
-        *(
-            f"sortByLabel `{label}`"
-            for label in ("mcp_code", "status_code", "retryable", "is_upstream")
-        ),
-    )
-)
+    def _name(self, info: str, label: str, *labels: str) -> str:
+        """A name from an info series, or the identity where there is none."""
+        return (
+            f"{{{{ with {self._query(info, *labels)} | sortByLabel `{label}` }}}}"
+            f"{{{{ (first .).Labels.{label} }}}}{{{{ else }}}}{{{{ $labels.{labels[-1]} }}}}"
+            "{{ end }}"
+        )
 
-ERROR_CLASS = (
-    f"{{{{ with {_ERROR_CLASSES} }}}}"
-    "{{ with first . }}Error class: upstream {{ .Labels.is_upstream }}, "
-    "retryable {{ .Labels.retryable }}, HTTP status {{ or .Labels.status_code `none` }}, "
-    "MCP code {{ or .Labels.mcp_code `none` }}.{{ end }}"
-    "{{ else }}The API gave no details of an error.{{ end }}"
-)
+    @property
+    def account(self) -> str:
+        """Account Production."""
+        info = self._scope.last("cloudflare_mcp_account_info", "<>", window=self._account_window)
+        return f"account {self._name(info, 'account_name', 'account_id')}"
 
-REASONS = (
-    "Failures by reason: "
-    + listing(
-        "query (printf `" + promql.FAILURES + "{account_id=%q} > 0` $labels.account_id)",
-        "reason",
-        "none counted",
-        "{{ $item.Labels.reason }} ({{ printf `%.0f` $item.Value }})",
-    )
-    + "."
-)
+    @property
+    def server_name(self) -> str:
+        """Jira."""
+        info = f"{promql.SERVER_INFO}{{<>}}"
+        return self._name(info, "server_name", "account_id", "server_id")
 
-FAILING_SERVERS = (
-    "Its failing servers: "
-    + listing(
-        "query (printf `"
-        + promql.PORTAL_SERVER_INFO
-        + "{account_id=%q,portal_id=%q} * on (account_id, server_id) group_left () "
-        + promql.SERVER_FAILING
-        + " == 1` $labels.account_id $labels.portal_id)",
-        "server_name",
-        "none",
-    )
-    + "."
-)
+    @property
+    def server(self) -> str:
+        """MCP server Jira (jira) of account Production."""
+        return f"MCP server {self.server_name} ({{{{ $labels.server_id }}}}) of {self.account}"
 
-PORTAL_TOOLS = (
-    f"{{{{ with {lookup(promql.PORTAL_TOOLS, 'account_id', 'portal_id')} }}}}"
-    "{{ (first .).Value }}{{ else }}unknown{{ end }}"
-)
+    @property
+    def portal(self) -> str:
+        """MCP portal Engineering (eng) of account Production."""
+        return self._portal(f"{promql.PORTAL_INFO}{{<>}}")
+
+    @property
+    def lost_portal(self) -> str:
+        """The same where the portal is gone: its last name."""
+        info = self._scope.select("cloudflare_mcp_portal_info", "<>")
+        seen = f"max_over_time(timestamp({info})[{self._account_window}:5m])"
+        return self._portal(f"topk(1, max by (portal_name) ({seen}))")
+
+    def _portal(self, info: str) -> str:
+        name = self._name(info, "portal_name", "account_id", "portal_id")
+        return f"MCP portal {name} ({{{{ $labels.portal_id }}}}) of {self.account}"
+
+    @property
+    def portals(self) -> str:
+        """Of a server, by name."""
+        names = self._query(
+            f"{promql.PORTAL_INFO} and on ({self._scope.portal}) {promql.PORTAL_SERVER_INFO}{{<>}}",
+            "account_id",
+            "server_id",
+        )
+        return f"Portals: {listing(names, 'portal_name', 'none')}."
+
+    @property
+    def age(self) -> str:
+        """How long a server has not been synced."""
+        staleness = self._scope.last("cloudflare_mcp_server_sync_staleness_seconds", "<>")
+        return (
+            f"{{{{ with {self._query(f'min({staleness})', 'account_id', 'server_id')} }}}}"
+            "No successful sync for {{ (first .).Value | humanizeDuration }}."
+            "{{ else }}The time of the last successful sync is not known.{{ end }}"
+        )
+
+    @property
+    def error_class(self) -> str:
+        """The class of a server's error; of several, one that is not upstream."""
+        labels = ("mcp_code", "status_code", "retryable", "is_upstream")
+        classes = self._scope.select("cloudflare_mcp_server_error_info", "<>")
+        before = self._scope.last("cloudflare_mcp_server_error_info", "<>")
+        by = ", ".join(labels)
+        found = self._query(
+            f"max by ({by}) ({classes}) or on () max by ({by}) ({before})",
+            "account_id",
+            "server_id",
+        )
+        # Each sort keeps the order of the one before: the whole label set decides which is first.
+        ordered = " | ".join((found, *(f"sortByLabel `{label}`" for label in labels)))
+        return (
+            f"{{{{ with {ordered} }}}}"
+            "{{ with first . }}Error class: upstream {{ .Labels.is_upstream }}, "
+            "retryable {{ .Labels.retryable }}, HTTP status {{ or .Labels.status_code `none` }}, "
+            "MCP code {{ or .Labels.mcp_code `none` }}.{{ end }}"
+            "{{ else }}The API gave no details of an error.{{ end }}"
+        )
+
+    @property
+    def reasons(self) -> str:
+        """Why listings of an account failed."""
+        failed = self._query(f"{promql.FAILED}{{<>}} == 1", "account_id")
+        return f"Reasons: {listing(failed, 'reason', 'none known')}."
+
+    @property
+    def failing_servers(self) -> str:
+        """Of a portal, by name."""
+        scope = self._scope
+        names = self._query(
+            f"{promql.SERVER_INFO} and on ({scope.server}) "
+            f"({promql.PORTAL_SERVER_INFO}{{<>}} and on ({scope.server}) "
+            f"{promql.SERVER_FAILING} == 1)",
+            "account_id",
+            "portal_id",
+        )
+        return f"Its failing servers: {listing(names, 'server_name', 'none')}."
 
 
 def lines(*sentences: str) -> str:

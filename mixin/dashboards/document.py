@@ -29,7 +29,7 @@ DOCUMENTATION = (
 ANNOTATION = {
     "step": "60s",
     "titleFormat": "{{alertname}}",
-    "textFormat": "{{server_name}} {{portal_name}}",
+    "textFormat": "{{server_id}} {{portal_id}}",
     "tagKeys": "severity",
     "useValueForTime": False,
 }

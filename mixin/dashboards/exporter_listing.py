@@ -71,7 +71,7 @@ def _targets(thresholds: Thresholds) -> tuple[stat.Panel, ...]:
             Text(
                 "Configurations refused",
                 "Exporters whose last reload failed. They work on with the old configuration, but "
-                "a restart would fail: read the log, mend the file, and reload.",
+                "a restart would fail: read the log, fix the file, and reload.",
                 "No exporter is scraped",
             ),
             _number("short", (1, states.BAD)),

@@ -90,7 +90,7 @@ def _orphaned(thresholds: Thresholds) -> table.Panel:
             "Orphaned overrides",
             "Overrides of a portal that name a tool or prompt that the server does not offer any "
             "more. What was renamed upstream is now shown, or hidden, by the portal's default: "
-            "mend or delete the override in the portal's settings.",
+            "fix or delete the override in the portal's settings.",
             "No orphaned overrides",
         ),
         Look(width=12),

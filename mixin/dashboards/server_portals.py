@@ -42,7 +42,7 @@ def _portals(thresholds: Thresholds) -> table.Panel:
             "Portals of this server",
             "What each portal shows its users of this server. No tools shown in red: the portal's "
             "overrides hide them all. Orphaned overrides in orange name what the server does not "
-            "offer any more: mend or delete them in the portal's settings.",
+            "offer any more: fix or delete them in the portal's settings.",
             "In no portal",
         ),
         Look(),
@@ -88,7 +88,7 @@ def _shown() -> timeseries.Panel:
         Text(
             "Tools shown and orphaned overrides",
             "When the tools shown fall and the orphaned overrides rise at the same time, the "
-            "server renamed or dropped tools: mend the overrides of that portal.",
+            "server renamed or dropped tools: fix the overrides of that portal.",
             "Never synced",
         ),
         Look(unit="short"),
