@@ -335,6 +335,26 @@ def test_when_the_quota_is_short_any_result_is_used_again() -> None:
     assert len(begun) == 2
 
 
+def test_a_listing_that_was_cancelled_is_not_used_again() -> None:
+    cancelled = [True]
+
+    async def cancelled_once(deadline: Deadline) -> Inventory:
+        if cancelled.pop():
+            cancelled.append(False)
+            raise asyncio.CancelledError
+        return await _empty(deadline)
+
+    async def scraped() -> ListingResult:
+        collector = AccountCollector(
+            "a", "a", cancelled_once, ApiMetrics("a"), quota_is_short=lambda: True
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await collector.scrape()
+        return await collector.scrape()
+
+    assert submit(scraped()).result(10).failure is None
+
+
 def test_the_successor_of_a_collector_has_its_results() -> None:
     async def replaced() -> tuple[AccountState, AccountState]:
         before = AccountCollector("a", "a", _empty, ApiMetrics("a"))
