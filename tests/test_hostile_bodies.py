@@ -231,6 +231,14 @@ def test_a_small_record_is_read_beside_a_large_one_of_wide_characters() -> None:
     assert [skipped.where for skipped in page.skipped] == ["portal 1"]
 
 
+def test_a_long_name_of_wide_characters_is_left_out() -> None:
+    body = json.dumps(portal("p") | {"name": "\u00e9" * (SMALLEST // 3)}, ensure_ascii=False)
+    page = decode_portals(OPEN + body.encode() + b"]}", limit=SMALLEST)
+    assert [(skipped.where, skipped.why[-8:]) for skipped in page.skipped] == [
+        ("portal p", "`$.name`")
+    ]
+
+
 def test_a_text_of_a_faulty_record_has_a_most_length() -> None:
     most = SMALLEST // 16 - len('""')
     for length, why in (
