@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 import requests
 
+from exporter.collector import AccountCollector
 from exporter.deadline import Deadline
 from exporter.errors import ListingError, Reason
+from exporter.metrics.api_metrics import ApiMetrics
 from exporter.model import Inventory
+from exporter.scrape_result import AccountState, ListingResult
 from exporter.simulator.server import Simulator
 from processes import RunningExporter, get
 from rawserver import Handler, RawServer, answer, eventually, listing, portal, refusal
@@ -309,6 +312,105 @@ def test_the_log_names_the_permission_or_the_setting_at_fault(
     assert hint in line["hint"]
 
 
+def test_when_the_quota_is_short_any_result_is_used_again() -> None:
+    begun: list[Deadline] = []
+    short = True
+
+    async def refused(deadline: Deadline) -> Inventory:
+        begun.append(deadline)
+        raise ListingError(Reason.API_ERROR, "no")
+
+    async def scraped() -> list[ListingResult]:
+        nonlocal short
+        collector = AccountCollector(
+            "a", "a", refused, ApiMetrics("a"), quota_is_short=lambda: short
+        )
+        results = [await collector.scrape(), await collector.scrape()]
+        short = False
+        return [*results, await collector.scrape()]
+
+    first, second, third = submit(scraped()).result(10)
+    assert first is second
+    assert third is not second
+    assert len(begun) == 2
+
+
+def test_a_listing_that_was_cancelled_is_not_used_again() -> None:
+    cancelled = [True]
+
+    async def cancelled_once(deadline: Deadline) -> Inventory:
+        if cancelled.pop():
+            cancelled.append(False)
+            raise asyncio.CancelledError
+        return await _empty(deadline)
+
+    async def scraped() -> ListingResult:
+        collector = AccountCollector(
+            "a", "a", cancelled_once, ApiMetrics("a"), quota_is_short=lambda: True
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await collector.scrape()
+        return await collector.scrape()
+
+    assert submit(scraped()).result(10).failure is None
+
+
+def test_the_successor_of_a_collector_has_its_results() -> None:
+    async def replaced() -> tuple[AccountState, AccountState]:
+        before = AccountCollector("a", "a", _empty, ApiMetrics("a"))
+        await before.scrape()
+        after = AccountCollector("a", "b", _empty, ApiMetrics("a"), before=before.observed)
+        return before.observed, after.observed
+
+    old, new = submit(replaced()).result(10)
+    assert old.whole is old.latest is not None
+    assert (new.latest, new.whole, new.history) == (old.latest, old.whole, old.history)
+    assert (new.account_id, new.account_name) == ("a", "b")
+
+
+@pytest.mark.parametrize("outcomes", [True, False])
+def test_what_a_listing_gave_is_logged_with_the_account_unless_it_must_not(
+    outcomes: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = AccountCollector("a", "Main", _empty, ApiMetrics("a"), log_outcomes=outcomes)
+    with caplog.at_level(logging.INFO):
+        submit(collector.scrape()).result(10)
+    logged = [(one.getMessage(), fields(one)["account"]) for one in caplog.records]
+    assert logged == ([("listing succeeded", "Main")] if outcomes else [])
+
+
+def test_a_scrape_that_cannot_wait_says_so_and_the_log_says_it_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scraped() -> list[ListingResult]:
+        go_on = asyncio.Event()
+
+        async def slow(deadline: Deadline) -> Inventory:
+            await go_on.wait()
+            return await _empty(deadline)
+
+        collector = AccountCollector("a", "Main", slow, ApiMetrics("a"), wall_clock=lambda: 12.0)
+        results = [await collector.scrape(0.05), await collector.scrape(0.05)]
+        go_on.set()
+        return [*results, await collector.scrape()]
+
+    with caplog.at_level(logging.WARNING):
+        *impatient, patient = submit(scraped()).result(10)
+    for result in impatient:
+        assert str(result.failure) == "the scrape timed out before the listing was complete"
+        assert result.failure is not None
+        assert result.failure.reason is Reason.TIMEOUT
+        assert (result.inventory, result.last_success, result.ended) == (None, None, 12.0)
+        assert 0.04 <= result.duration < 5
+    assert (patient.failure, patient.last_success, patient.ended) == (None, 12.0, 12.0)
+    (line,) = caplog.records
+    assert fields(line) == {
+        "account": "Main",
+        "waited": round(impatient[0].duration, 3),
+        "hint": "raise scrape_timeout of the Prometheus job: listing the account takes longer",
+    }
+
+
 # --- the end -----------------------------------------------------------------------------------
 
 
@@ -340,6 +442,40 @@ def test_stopping_without_a_listing_is_nothing() -> None:
     service = Listed(_empty)
     stop(service, 0.0)
     assert value(scrape(service), "cloudflare_mcp_up") == 1
+
+
+def test_stopping_after_a_listing_is_nothing() -> None:
+    service = Listed(_empty)
+    scrape(service)
+    stop(service, 0.0)
+    assert value(scrape(service), "cloudflare_mcp_up") == 1
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
+@pytest.mark.parametrize(("timeout", "grace"), [(20.0, 0.1), (0.1, 20.0), (0.1, 0.1)])
+def test_a_listing_that_is_stopped_ends_with_its_own_time_or_with_the_grace(
+    timeout: float, grace: float, begun: bool
+) -> None:
+    async def stopped() -> ListingResult:
+        started = asyncio.Event()
+
+        async def endless(_: Deadline) -> Inventory:
+            started.set()
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        collector = AccountCollector("a", "a", endless, ApiMetrics("a"), timeout=timeout)
+        waiting = asyncio.ensure_future(collector.scrape())
+        # After one turn of the loop the listing's task exists, and has not run.
+        await (started.wait() if begun else asyncio.sleep(0))
+        collector.stop(grace)
+        return await waiting
+
+    result = submit(stopped()).result(10)
+    assert result.failure is not None
+    assert result.failure.reason is Reason.TIMEOUT
+    assert str(result.failure) == "the API did not respond in time"
+    assert 0.09 <= result.duration < 10
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)

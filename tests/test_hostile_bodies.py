@@ -231,6 +231,14 @@ def test_a_small_record_is_read_beside_a_large_one_of_wide_characters() -> None:
     assert [skipped.where for skipped in page.skipped] == ["portal 1"]
 
 
+def test_a_long_name_of_wide_characters_is_left_out() -> None:
+    body = json.dumps(portal("p") | {"name": "\u00e9" * (SMALLEST // 3)}, ensure_ascii=False)
+    page = decode_portals(OPEN + body.encode() + b"]}", limit=SMALLEST)
+    assert [(skipped.where, skipped.why[-8:]) for skipped in page.skipped] == [
+        ("portal p", "`$.name`")
+    ]
+
+
 def test_a_text_of_a_faulty_record_has_a_most_length() -> None:
     most = SMALLEST // 16 - len('""')
     for length, why in (
@@ -452,6 +460,7 @@ REPAIRED: dict[str, tuple[bytes, bytes]] = {
     "infinite": (b"[Infinity]", b"[1e999]"),
     "negative": (b"[-Infinity,NaN]", b"[-1e999,1e999]"),
     "a number after a text of the same name": (b'["NaN",NaN]', b'["NaN",1e999]'),
+    "a number right after a text": (b'"ab"NaN', b'"ab"1e999'),
     "bad UTF-8": (b'"\xff"', '"\ufffd"'.encode()),
     "UTF-8 that ends too early": (b'"\xc3\xa9\xc3', '"é\ufffd'.encode()),
     "bad UTF-8, a thousand times": (b"\xff" * 1000, "\ufffd".encode() * 1000),
@@ -491,6 +500,27 @@ def test_a_text_without_an_end_is_looked_at_once() -> None:
     body = b'NaN,"' + b'\\"' * 100_000
     assert repaired(body, lambda: pieces.append(None)).endswith(b'\\"')
     assert len(pieces) < 20
+
+
+@pytest.mark.parametrize(
+    "rest", [b"1," * (1 << 19), b'"' + b"x" * (1 << 20), b'"\\ud800",' * 99_999]
+)
+def test_the_time_is_checked_again_and_again_while_a_body_is_repaired(rest: bytes) -> None:
+    asked: list[None] = []
+    repaired(b"NaN," + rest, lambda: asked.append(None))
+    assert len(asked) >= len(rest) // (1 << 16)
+
+
+def test_a_body_that_ends_within_an_escape_is_repaired() -> None:
+    assert repaired(b'NaN,"\\', checking(20)) == b'1e999,"\\'
+    assert repaired(b'"\\ud800\\', checking(20)) == b'"\\ufffd\\'
+
+
+def test_repairs_make_a_body_a_quarter_larger_at_most_and_a_little() -> None:
+    # Each wrong byte becomes three.
+    assert len(repaired(b"x" * 39_996 + b"\xff" * 8054, lambda: None)) == 39_996 + 3 * 8054
+    with pytest.raises(UnrepairableError):
+        repaired(b"x" * 40_000 + b"\xff" * 8055, lambda: None)
 
 
 # --- all pages together ------------------------------------------------------------------------

@@ -85,7 +85,11 @@ class Scraped(Protocol):
 
 def stop(source: Scraped, grace: float) -> None:
     """Stop, as the server does."""
-    event_loop().call_soon_threadsafe(source.stop, grace)
+
+    async def in_the_loop() -> None:
+        source.stop(grace)
+
+    submit(in_the_loop()).result(5)
 
 
 def begin(
