@@ -378,11 +378,11 @@ def broken_for_probes() -> Probed:
     visible(world, 1)
     world.probe("portal", "eng", "server_visible", 0, server_id="wiki")
     world.probe("portal", "eng", "certificate_expiry_timestamp_seconds", DAY)
-    for identity, days in (("jira", 5), ("wiki", 1), ("detached", 5), ("other", 1)):
+    for identity, days in (("jira", 5), ("wiki", 1), ("chat", 5), ("docs", 1)):
         world.probe("server", identity, "login_possible", 0)
         world.probe("server", identity, "certificate_expiry_timestamp_seconds", days * DAY)
         world.probe("server", identity, "catalog_drift_tools", 2, change="added")
-    for identity in ("detached", "other"):
+    for identity in ("chat", "docs"):
         world.answers(identity=identity, outcome=Outcome.CONNECT)
     return world
 
@@ -394,9 +394,9 @@ def broken_for_the_listing() -> Probed:
     world.account(name="A")
     world.server(name="A", details=REFUSED, status="error")
     world.server("wiki", name="A", details=REFUSED, status="error")
-    for identity in ("detached", "other"):
+    for identity, outcome in (("chat", Outcome.THROTTLED), ("docs", Outcome.OK)):
         world.server(identity)
-        world.answers(identity=identity)
+        world.answers(identity=identity, outcome=outcome)
     world.portal(name="A")
     world.answers(outcome=Outcome.THROTTLED)
     world.answers(identity="wiki", outcome=since(10, Outcome.CONNECT, Outcome.OK))
