@@ -93,7 +93,7 @@ class Note(msgspec.Struct, frozen=True):
 
     Attributes:
         success: whether the target answered as it should.
-        outcome: in words.
+        outcome: the value of the label ``outcome``.
         seconds: that it took.
         ended: Unix time.
     """
@@ -236,7 +236,7 @@ class AccountProbes:
             return None
         result = found.result
         seconds = sum(result.phases.values())
-        return Note(result.success, result.outcome.value.replace("_", " "), seconds, found.ended)
+        return Note(result.success, result.outcome.value, seconds, found.ended)
 
     def _account(self, kind: str, name: str) -> Account:
         for account in self._accounts.configured():

@@ -12,6 +12,8 @@ import pytest
 
 from exporter.model import ErrorClass
 from exporter.probes.result import Outcome
+from mixin import alerts
+from mixin.thresholds import load
 from promtool import ACCOUNT, When, World, at, between, since
 from realparts import require
 
@@ -84,8 +86,13 @@ class Probed(World):
         _judge(folder, document)
 
 
-def _sample(name: str, portal: str, server: str) -> dict[str, Any]:
-    labels = {"alertname": f"CloudflareMCP{name}", "portal_id": portal, "server_id": server}
+def _sample(name: str, portal: str, server: str, **more: str) -> dict[str, Any]:
+    labels = {
+        "alertname": f"CloudflareMCP{name}",
+        "portal_id": portal,
+        "server_id": server,
+        **more,
+    }
     inner = ",".join(f'{label}="{text}"' for label, text in labels.items() if text)
     return {"labels": f"{{{inner}}}", "value": 1}
 
@@ -291,54 +298,167 @@ def test_an_alert_names_everything_and_says_what_cloudflare_still_claims(tmp_pat
     document = world.document()
     portal = "MCP portal Engineering (eng) of account Production"
     server = "MCP server Issue tracker (jira) of account Production"
-    dashboards = "http://localhost:3000/d/cloudflare-mcp"
     document["tests"][0]["alert_rule_test"] = [
+        _says(
+            "ServerNotAnswering",
+            {"server_id": "jira", "severity": "warning"},
+            "An MCP server does not answer live probes.",
+            f"{server} has not answered as an MCP server for 5m.",
+            "Outcome of the probe: tls.",
+            "Status that Cloudflare reports since its last sync: ready.",
+            "Portals: Engineering.",
+            board=f"server?var-account={ACCOUNT}&var-server=jira",
+        ),
+        _says(
+            "PortalNotAnswering",
+            {"portal_id": "eng", "severity": "critical"},
+            "An MCP portal does not answer live probes.",
+            f"{portal} has not answered for 5m.",
+            "Outcome of the probe: http_error.",
+            board=f"overview?var-account={ACCOUNT}&var-portal=eng",
+        ),
+        _says(
+            "PortalHidesServer",
+            {"portal_id": "eng", "server_id": "wiki", "severity": "critical"},
+            "Users of an MCP portal do not see a server that should be there.",
+            f"{portal} lists no tool of Wiki (wiki), which is attached and exposes tools.",
+            "Status that Cloudflare reports for the server: ready.",
+            "The list is the one that a service token gets.",
+            board=f"server?var-account={ACCOUNT}&var-server=wiki&var-portal=eng",
+        ),
+    ]
+    _judge(tmp_path, document)
+
+
+def _says(
+    name: str, labels: dict[str, str], summary: str, *lines: str, board: str
+) -> dict[str, Any]:
+    """That exactly one alert of a name fires after 20 minutes, with these labels and texts."""
+    return {
+        "eval_time": "20m",
+        "alertname": f"CloudflareMCP{name}",
+        "exp_alerts": [
+            {
+                "exp_labels": {"account_id": ACCOUNT, **labels},
+                "exp_annotations": {
+                    "summary": summary,
+                    "description": "\n".join(lines),
+                    "runbook_url": f"http://localhost:10180/runbooks/CloudflareMCP{name}",
+                    "dashboard_url": f"http://localhost:3000/d/cloudflare-mcp-{board}",
+                },
+            }
+        ],
+    }
+
+
+# --- several clusters --------------------------------------------------------------------------
+
+
+def central(folder: Path, **clusters: World) -> dict[str, Any]:
+    """The file for promtool of a ruler over several clusters, whose rules keep their label."""
+    rendered = alerts.render(load(overrides={"keep_labels": "cluster", "catalog_drift_for": "15m"}))
+    for name, text in rendered.items():
+        (folder / name).write_text(text)
+    document = next(iter(clusters.values())).document()
+    document["rule_files"] = list(rendered)
+    document["tests"][0]["input_series"] = [
+        {"series": f'{series[:-1]},cluster="{cluster}"}}', "values": values}
+        for cluster, world in clusters.items()
+        for series, values in world.series.items()
+    ]
+    return document
+
+
+def broken_for_probes() -> Probed:
+    """Every alert of the probes has a cause, and two servers that are in no portal fail, too."""
+    world = Probed(30)
+    world.fleet(name="Issue tracker")
+    world.answers(outcome=Outcome.TLS)
+    world.answers("portal", "eng", Outcome.HTTP_ERROR)
+    visible(world, 1)
+    world.probe("portal", "eng", "server_visible", 0, server_id="wiki")
+    world.probe("portal", "eng", "certificate_expiry_timestamp_seconds", DAY)
+    for identity, days in (("jira", 5), ("wiki", 1), ("chat", 5), ("docs", 1)):
+        world.probe("server", identity, "login_possible", 0)
+        world.probe("server", identity, "certificate_expiry_timestamp_seconds", days * DAY)
+        world.probe("server", identity, "catalog_drift_tools", 2, change="added")
+    for identity in ("chat", "docs"):
+        world.answers(identity=identity, outcome=Outcome.CONNECT)
+    return world
+
+
+def broken_for_the_listing() -> Probed:
+    """The same objects, of which the listing says what is wrong, or for which no probe knows."""
+    world = Probed(30)
+    world.exporter()
+    world.account(name="A")
+    world.server(name="A", details=REFUSED, status="error")
+    world.server("wiki", name="A", details=REFUSED, status="error")
+    for identity, outcome in (("chat", Outcome.THROTTLED), ("docs", Outcome.OK)):
+        world.server(identity)
+        world.answers(identity=identity, outcome=outcome)
+    world.portal(name="A")
+    world.answers(outcome=Outcome.THROTTLED)
+    world.answers(identity="wiki", outcome=since(10, Outcome.CONNECT, Outcome.OK))
+    world.answers("portal", "eng", Outcome.REFUSED_ADDRESS)
+    visible(world, since(10, 0, 1))
+    world.probe("portal", "eng", "server_visible", 1, server_id="wiki")
+    return world
+
+
+def test_clusters_with_the_same_names_do_not_change_each_other_s_alerts(tmp_path: Path) -> None:
+    document = central(tmp_path, a=broken_for_probes(), b=broken_for_the_listing())
+    (test,) = document["tests"]
+    expected = {
+        "a": {
+            NOT_ANSWERING,
+            ("PortalNotAnswering", "eng", ""),
+            ("PortalHidesServer", "eng", "wiki"),
+            ("PortalCertificateExpiring", "eng", ""),
+            ("ServerCertificateExpiring", "", "jira"),
+            ("ServerCertificateExpiringNow", "", "wiki"),
+            *(("ServerLoginImpossible", "", server) for server in ("jira", "wiki")),
+            *(("ServerCatalogDrift", "", server) for server in ("jira", "wiki")),
+        },
+        "b": {("ServerError", "", server) for server in ("jira", "wiki")},
+    }
+    by = "cluster, alertname, portal_id, server_id"
+    test["promql_expr_test"] = [
         {
-            "eval_time": "20m",
-            "alertname": f"CloudflareMCP{name}",
-            "exp_alerts": [
-                {
-                    "exp_labels": {"account_id": ACCOUNT, **labels},
-                    "exp_annotations": {
-                        "summary": summary,
-                        "description": "\n".join(lines),
-                        "runbook_url": f"http://localhost:10180/runbooks/CloudflareMCP{name}",
-                        "dashboard_url": f"{dashboards}-{board}",
-                    },
-                }
+            "expr": f'group by ({by}) (ALERTS{{alertstate="firing"}})',
+            "eval_time": "30m",
+            "exp_samples": [
+                _sample(*one, cluster=cluster)
+                for cluster, alerts_ in expected.items()
+                for one in sorted(alerts_)
             ],
         }
-        for name, labels, summary, lines, board in (
-            (
-                "ServerNotAnswering",
-                {"server_id": "jira", "severity": "warning"},
-                "An MCP server does not answer live probes.",
-                (
-                    f"{server} has not answered as an MCP server for 5m.",
-                    "Outcome of the probe: tls.",
-                    "Status that Cloudflare reports since its last sync: ready.",
-                    "Portals: Engineering.",
-                ),
-                f"server?var-account={ACCOUNT}&var-server=jira",
-            ),
-            (
-                "PortalNotAnswering",
-                {"portal_id": "eng", "severity": "critical"},
-                "An MCP portal does not answer live probes.",
-                (f"{portal} has not answered for 5m.", "Outcome of the probe: http_error."),
-                f"overview?var-account={ACCOUNT}&var-portal=eng",
-            ),
-            (
-                "PortalHidesServer",
-                {"portal_id": "eng", "server_id": "wiki", "severity": "critical"},
-                "Users of an MCP portal do not see a server that should be there.",
-                (
-                    f"{portal} lists no tool of Wiki (wiki), which is attached and exposes tools.",
-                    "Status that Cloudflare reports for the server: ready.",
-                    "The list is the one that a service token gets.",
-                ),
-                f"server?var-account={ACCOUNT}&var-server=wiki&var-portal=eng",
-            ),
-        )
+    ]
+    _judge(tmp_path, document)
+
+
+def test_an_alert_names_what_is_in_its_own_cluster(tmp_path: Path) -> None:
+    document = central(tmp_path, a=broken_for_probes(), b=broken_for_the_listing())
+    portal = "MCP portal Engineering (eng) of account Production"
+    document["tests"][0]["alert_rule_test"] = [
+        _says(
+            "ServerNotAnswering",
+            {"cluster": "a", "server_id": "jira", "severity": "warning"},
+            "An MCP server does not answer live probes.",
+            "MCP server Issue tracker (jira) of account Production has not answered as an MCP "
+            "server for 5m.",
+            "Outcome of the probe: tls.",
+            "Status that Cloudflare reports since its last sync: ready.",
+            "Portals: Engineering.",
+            board=f"server?var-account={ACCOUNT}&var-server=jira",
+        ),
+        _says(
+            "PortalNotAnswering",
+            {"cluster": "a", "portal_id": "eng", "severity": "critical"},
+            "An MCP portal does not answer live probes.",
+            f"{portal} has not answered for 5m.",
+            "Outcome of the probe: http_error.",
+            board=f"overview?var-account={ACCOUNT}&var-portal=eng",
+        ),
     ]
     _judge(tmp_path, document)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -428,6 +429,59 @@ def test_the_status_page_shows_the_last_probe_of_a_server(run_exporter: RunExpor
     assert "Live probes that fail" in page
     assert re.search(rf"<code>docs</code>{said}", page)
     assert re.search(said, table)
+
+
+def test_the_status_as_json_has_the_last_probe_of_servers_and_portals(
+    run_exporter: RunExporter,
+) -> None:
+    dead = McpServer(always("503 Service Unavailable"))
+    with (
+        dead as down,
+        McpServer(modern(["search", "read"])) as works,
+        Api(
+            server("docs", down.url),
+            server("wiki", works.url),
+            server("chat", works.url),
+            hostname=down.url,
+        ) as api,
+    ):
+        exporter = run_exporter(*ON, LOCAL, env=api.environment)
+        status = f"{exporter.url}/api/v1/status"
+        get(f"{exporter.url}/metrics")
+        first = get(status)
+        listed = [*first.json()["servers"], *first.json()["portals"]]
+        assert [one["probe"] for one in listed] == [None] * 4
+        scrapes = {
+            identity: get(exporter.url + path + identity).text
+            for path, identity in ((SERVER, "docs"), (SERVER, "wiki"), (PORTAL, "main"))
+        }
+        # Nothing was listed meanwhile: what a probe found is enough for a new answer.
+        second = get(status, headers={"If-None-Match": first.headers["ETag"]})
+        assert second.status_code == 200
+    servers = {one["id"]: one for one in second.json()["servers"]}
+    (portal,) = second.json()["portals"]
+    assert servers["chat"]["probe"] is None
+    expected = (
+        ("server", servers["docs"], False, "http_error"),
+        ("server", servers["wiki"], True, "ok"),
+        ("portal", portal, False, "http_error"),
+    )
+    for kind, row, success, outcome in expected:
+        probe, scrape = row["probe"], scrapes[row["id"]]
+        assert probe.keys() == {"success", "outcome", "seconds", "ended"}
+        assert (probe["success"], probe["outcome"]) == (success, outcome)
+        metric = f"cloudflare_mcp_{kind}_probe"
+        assert value_of(scrape, f"{metric}_outcome", outcome=outcome) == 1
+        took = sum(
+            value
+            for (name, _), value in samples(scrape).items()
+            if name == f"{metric}_duration_seconds"
+        )
+        assert probe["seconds"] == pytest.approx(took, abs=0.001)
+        ended = value_of(scrape, f"{metric}_timestamp_seconds")
+        assert ended is not None
+        assert datetime.fromisoformat(probe["ended"]).timestamp() == int(ended)
+    assert servers["wiki"]["state"] == servers["docs"]["state"]  # of the listing alone
 
 
 # --- a real Prometheus -------------------------------------------------------------------------

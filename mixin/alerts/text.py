@@ -6,7 +6,7 @@ and begin another one. Names are looked up where the notification is written.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mixin.alerts import promql
 from mixin.thresholds import EXPORTER_UID, OVERVIEW_UID, SERVER_UID
@@ -32,8 +32,18 @@ class Text:
         tools_of_servers: PromQL for the tools that the servers of each portal offer.
     """
 
-    def __init__(self, scope: Scope, thresholds: Thresholds) -> None:
+    def __init__(self, scope: Scope, thresholds: Thresholds, *, remembered: str = "") -> None:
+        """Make the sentences.
+
+        Args:
+            scope: of the rules.
+            thresholds: of the rules.
+            remembered: how old the names and portals of an object may be, for rules that go on
+                while its account cannot be listed; those of now, if empty.
+        """
         self._scope = scope
+        self._remembered = remembered
+        self._probe_window = thresholds.probe_window
         self._account_window = thresholds.account_window
         tools = f"max by ({scope.server}) ({scope.last('cloudflare_mcp_server_tools')})"
         self.tools_of_servers = scope.sum_by_portal(tools)
@@ -50,6 +60,10 @@ class Text:
         matchers = ",".join(f"{label}=%q" for label in own)
         values = "".join(f" $labels.{label}" for label in own) * text.count("<>")
         return f"query (printf `{text.replace('%', '%%').replace('<>', matchers)}`{values})"
+
+    def _recorded(self, series: str) -> str:
+        """A recorded series, as far back as it is remembered."""
+        return f"last_over_time({series}[{self._remembered}])" if self._remembered else series
 
     def _name(self, info: str, label: str, *labels: str) -> str:
         """A name from an info series, or the identity where there is none."""
@@ -68,7 +82,7 @@ class Text:
     @property
     def server_name(self) -> str:
         """Jira."""
-        info = f"{promql.SERVER_INFO}{{<>}}"
+        info = self._recorded(f"{promql.SERVER_INFO}{{<>}}")
         return self._name(info, "server_name", "account_id", "server_id")
 
     @property
@@ -79,7 +93,7 @@ class Text:
     @property
     def portal(self) -> str:
         """MCP portal Engineering (eng) of account Production."""
-        return self._portal(f"{promql.PORTAL_INFO}{{<>}}")
+        return self._portal(self._recorded(f"{promql.PORTAL_INFO}{{<>}}"))
 
     @property
     def lost_portal(self) -> str:
@@ -95,8 +109,9 @@ class Text:
     @property
     def portals(self) -> str:
         """Of a server, by name."""
+        attached = self._recorded(f"{promql.PORTAL_SERVER_INFO}{{<>}}")
         names = self._query(
-            f"{promql.PORTAL_INFO} and on ({self._scope.portal}) {promql.PORTAL_SERVER_INFO}{{<>}}",
+            f"{self._recorded(promql.PORTAL_INFO)} and on ({self._scope.portal}) {attached}",
             "account_id",
             "server_id",
         )
@@ -139,6 +154,19 @@ class Text:
         """Why listings of an account failed."""
         failed = self._query(f"{promql.FAILED}{{<>}} == 1", "account_id")
         return f"Reasons: {listing(failed, 'reason', 'none known')}."
+
+    @property
+    def server_status(self) -> str:
+        """What Cloudflare says of a server now."""
+        status = self._scope.select("cloudflare_mcp_server_status", "<>")
+        found = self._query(f"max by (status) ({status} == 1)", "account_id", "server_id")
+        return listing(found, "status", "unknown")
+
+    def probe_outcome(self, kind: Literal["server", "portal"]) -> str:
+        """How the last live probe of a server or a portal ended."""
+        outcome = f"last_over_time(cloudflare_mcp_{kind}_probe_outcome{{<>}}[{self._probe_window}])"
+        found = self._query(f"max by (outcome) ({outcome} == 1)", "account_id", f"{kind}_id")
+        return listing(found, "outcome", "unknown")
 
     @property
     def failing_servers(self) -> str:

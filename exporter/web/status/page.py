@@ -8,7 +8,6 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,7 +24,15 @@ from exporter.web.status import words
 from exporter.web.status.icons import icon
 from exporter.web.status.moments import Moments
 from exporter.web.status.query import Query, read_query
-from exporter.web.status.report import PortalStatus, ServerStatus, Status, report, time_of
+from exporter.web.status.report import (
+    PortalStatus,
+    Probed,
+    ServerStatus,
+    Status,
+    report,
+    time_of,
+    with_probes,
+)
 from exporter.web.status.selection import selected
 from exporter.web.status.states import SERVER_STATES
 from exporter.web.status.view import page_view
@@ -57,26 +64,6 @@ class _Kept(msgspec.Struct, frozen=True):
     tag: str
     packed: bytes
     size: int
-
-
-class Probed(Protocol):
-    """The last live probe of a server or a portal."""
-
-    @property
-    def success(self) -> bool:
-        """Whether it answered as it should."""
-
-    @property
-    def outcome(self) -> str:
-        """In words."""
-
-    @property
-    def seconds(self) -> float:
-        """That the probe took."""
-
-    @property
-    def ended(self) -> float:
-        """Unix time."""
 
 
 class ProbeNotes(Protocol):
@@ -133,7 +120,7 @@ class StatusPage:
         target = host if _HOST.fullmatch(host) else "localhost:10180"
         return self._answer(
             request,
-            ("page", query, target, 0 if self._probes is None else self._probes.version),
+            ("page", query, target),
             "text/html; charset=utf-8",
             partial(self._html, query, target),
             self._headers(query.refreshes),
@@ -155,7 +142,8 @@ class StatusPage:
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
         """What is wanted, or 304 where the client has it already."""
-        kept = self._made(wanted, make)
+        version = 0 if self._probes is None else self._probes.version
+        kept = self._made((*wanted, version), make)
         headers = (
             *headers,
             ("ETag", kept.tag),
@@ -172,13 +160,13 @@ class StatusPage:
         return Response(200, kept.packed, content_type, headers, unpacked_size=kept.size)
 
     def _made(self, wanted: tuple[object, ...], make: Callable[[Status, float], str]) -> _Kept:
-        """The answer, as long as nothing was listed since it was made."""
+        """The answer, as long as nothing was listed or probed since it was made."""
         accounts = tuple(self._accounts())
         now = time_of(accounts, self._clock())
         kept = self._kept.pop(wanted, None)
         if kept is None or not _same(kept, accounts, now):
             # A name may hold half a surrogate pair, which no encoding has.
-            text = make(report(accounts, now, self._stale_after), now).encode("utf-8", "replace")
+            text = make(self._status(accounts, now), now).encode("utf-8", "replace")
             packed, size = compress([text])
             tag = f'W/"{hashlib.sha256(text).hexdigest()[:32]}"'
             kept = _Kept(accounts, now, tag, packed, size)
@@ -186,6 +174,12 @@ class StatusPage:
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return kept
+
+    def _status(self, accounts: Sequence[AccountState], now: float) -> Status:
+        status = report(accounts, now, self._stale_after)
+        if self._probes is None or not self._probes.version:
+            return status
+        return with_probes(status, self._probes.latest)
 
     def _html(self, query: Query, target: str, status: Status, now: float) -> str:
         view = page_view(status, query, now)
@@ -199,34 +193,10 @@ class StatusPage:
             metrics_path=self._metrics_path,
             target=target,
             refresh=REFRESH,
-            probed=self._probed,
-            unanswered=self._unanswered(status),
+            probed=_probed,
+            unanswered=_unanswered(status),
             style=self._style,
         )
-
-    def _probed(self, kind: str, row: ServerStatus | PortalStatus) -> str:
-        """What the last probe of a row found, and when; empty without one."""
-        found = None if self._probes is None else self._probes.latest(kind, row.account_id, row.id)
-        if found is None:
-            return ""
-        when = datetime.fromtimestamp(found.ended, UTC).strftime("%H:%M:%S UTC")
-        took = f" in {found.seconds:.2f} s" if found.success else ""
-        return f"probe: {found.outcome}{took}, {when}"
-
-    def _unanswered(self, status: Status) -> list[tuple[ServerStatus | PortalStatus, str]]:
-        """Portals and servers whose last probe failed, with what it found."""
-        if self._probes is None or not self._probes.version:
-            return []
-        rows: list[tuple[str, ServerStatus | PortalStatus]] = [
-            *(("portals", portal) for portal in status.portals),
-            *(("servers", server) for server in status.servers),
-        ]
-        found: list[tuple[ServerStatus | PortalStatus, str]] = []
-        for kind, row in rows:
-            last = self._probes.latest(kind, row.account_id, row.id)
-            if last is not None and not last.success:
-                found.append((row, self._probed(kind, row)))
-        return found
 
     def _headers(self, refreshes: bool) -> tuple[tuple[str, str], ...]:
         # As a header, since nothing in the document then keeps a reader from pausing it.
@@ -242,6 +212,21 @@ class StatusPage:
     @cached_property
     def _style(self) -> str:
         return (_TEMPLATES / "status.css").read_text("utf-8")
+
+
+def _probed(row: ServerStatus | PortalStatus) -> str:
+    """What the last probe of a row found, and when; empty without one."""
+    found = row.probe
+    if found is None or found.ended is None:
+        return ""
+    took = f" in {found.seconds:.2f} s" if found.success else ""
+    return f"probe: {found.outcome.replace('_', ' ')}{took}, {found.ended:%H:%M:%S} UTC"
+
+
+def _unanswered(status: Status) -> list[tuple[ServerStatus | PortalStatus, str]]:
+    """Portals and servers whose last probe failed, with what it found."""
+    rows: tuple[ServerStatus | PortalStatus, ...] = (*status.portals, *status.servers)
+    return [(row, _probed(row)) for row in rows if row.probe is not None and not row.probe.success]
 
 
 def _query(request: Request) -> Query:

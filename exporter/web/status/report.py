@@ -6,8 +6,9 @@ Pure. The names of the fields are those of the JSON; ``docs/reference/status.md`
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
@@ -34,6 +35,35 @@ class Error(msgspec.Struct, frozen=True):
     mcp_code: int | None
 
 
+class Probed(Protocol):
+    """The last live probe of a server or a portal."""
+
+    @property
+    def success(self) -> bool:
+        """Whether it answered as it should."""
+
+    @property
+    def outcome(self) -> str:
+        """The value of the label ``outcome``."""
+
+    @property
+    def seconds(self) -> float:
+        """That the probe took."""
+
+    @property
+    def ended(self) -> float:
+        """Unix time."""
+
+
+class ProbeStatus(msgspec.Struct, frozen=True):
+    """The last live probe of a server or a portal."""
+
+    success: bool
+    outcome: str
+    seconds: float
+    ended: datetime | None
+
+
 class ServerStatus(msgspec.Struct, frozen=True):
     """A server, as of its account's last whole listing."""
 
@@ -58,6 +88,7 @@ class ServerStatus(msgspec.Struct, frozen=True):
     prompts: int | None
     portals: tuple[str, ...]
     runbook: str
+    probe: ProbeStatus | None = None
 
     @property
     def kind(self) -> State:
@@ -113,6 +144,7 @@ class PortalStatus(msgspec.Struct, frozen=True):
     servers_removed: int
     code_mode: str | None
     runbook: str
+    probe: ProbeStatus | None = None
 
     @property
     def kind(self) -> State:
@@ -273,6 +305,30 @@ def report(accounts: Sequence[AccountState], now: float, stale_after: float) -> 
         servers=tuple(servers),
         disappeared=tuple(gone),
         disappeared_incomplete=any(_incomplete(one.history, now) for one in accounts),
+    )
+
+
+def with_probes(status: Status, latest: Callable[[str, str, str], Probed | None]) -> Status:
+    """The report with the last live probe of each portal and server.
+
+    Args:
+        status: the report.
+        latest: the last probe of one of the ``servers`` or ``portals``, of an account's id, by id.
+    """
+
+    def probe(kind: str, row: PortalStatus | ServerStatus) -> ProbeStatus | None:
+        found = latest(kind, row.account_id, row.id)
+        if found is None:
+            return None
+        return ProbeStatus(
+            found.success, found.outcome, round(found.seconds, 3), moment(found.ended)
+        )
+
+    replace = msgspec.structs.replace
+    return replace(
+        status,
+        portals=tuple(replace(one, probe=probe("portals", one)) for one in status.portals),
+        servers=tuple(replace(one, probe=probe("servers", one)) for one in status.servers),
     )
 
 
