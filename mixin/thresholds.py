@@ -38,6 +38,9 @@ OWN_LABELS = {
 }
 """Labels that the rules use for themselves, so that they cannot be kept as others."""
 
+OFFSETS = ("access_denied_for", "rate_limited_for", "retryable_for")
+"""Durations that the rules look back by: PromQL has no offset of 0s."""
+
 RELIEVING = (
     *("exporter_down_for", "exporter_absent_for", "account_not_observed_for"),
     *("access_denied_for", "rate_limited_for", "listing_failing_for"),
@@ -215,6 +218,9 @@ def _check_together(thresholds: Thresholds) -> None:
             "failure_window: must be longer than retryable_for, or an alert would end while its "
             "server still fails"
         )
+    for name in OFFSETS:
+        if not seconds(getattr(thresholds, name)):
+            raise ThresholdError(f"{name}: must be longer than 0s; use 1s for an alert at once")
     for name in RELIEVING:
         if seconds(getattr(thresholds, name)) > seconds(thresholds.keep_firing_for):
             raise ThresholdError(

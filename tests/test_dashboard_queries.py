@@ -156,6 +156,8 @@ def _short() -> Thresholds:
     windows = {name: "1m" for name in names if name.endswith("_window")}
     # What a server was before does not count here: the dashboards show what it is now.
     brief = {"gap_window": "4s", "failure_window": "3s", "retryable_for": "2s"}
+    # These cannot be 0s.
+    brief |= {"access_denied_for": "1s", "rate_limited_for": "1s", "keep_firing_for": "1s"}
     times = {name: "0s" for name in names if name.endswith("_for")}
     return load(overrides=times | windows | brief)
 

@@ -53,6 +53,7 @@ def test_an_account_that_failed_takes_nothing_from_those_before_and_after_it() -
         "cloudflare_mcp_up",
         "cloudflare_mcp_account_info",
         "cloudflare_mcp_collection_duration_seconds",
+        "cloudflare_mcp_collection_failed",
     }
 
 

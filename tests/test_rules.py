@@ -142,6 +142,7 @@ def test_information_is_kept_apart_from_what_wakes_people() -> None:
         ),
         ("listing_failing_for", "11m", "must not be longer than keep_firing_for"),
         ("failure_window", "3h", "failure_window: must be longer than retryable_for"),
+        ("access_denied_for", "0s", "access_denied_for: must be longer than 0s"),
         ("keep_labels", "cluster, no-label", "keep_labels: 'no-label' is not a label name"),
         ("keep_labels", "job", "keep_labels: job is a label of the rules themselves"),
         ("eror_for", "1m", "unknown field `eror_for`"),
