@@ -52,7 +52,7 @@ class Peers(NamedTuple):
 
 def connection_failure(problem: Exception, deadline: Deadline, peers: Peers) -> ListingError:
     """The account's failure that an exception of a library means."""
-    errors = tuple(_chain(problem))
+    errors = tuple(with_causes(problem))
     if deadline.expired or any(isinstance(one, TimeoutError | requests.Timeout) for one in errors):
         return timed_out()
     explained = _explained(errors, peers)
@@ -222,8 +222,8 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _chain(problem: BaseException) -> Iterator[BaseException]:
-    """The error and all that it wraps: as cause, as context, or among its arguments."""
+def with_causes(problem: BaseException) -> Iterator[BaseException]:
+    """The error and everything it wraps: cause, context and arguments."""
     seen: list[BaseException] = []
     waiting = [problem]
     while waiting:

@@ -22,6 +22,7 @@ import requests
 from urllib3 import PoolManager
 
 from exporter import __version__
+from exporter.cloudflare.connection_errors import with_causes
 from exporter.cloudflare.connections import InFlight, InterruptibleAdapter
 from exporter.deadline import Deadline
 from exporter.probes.addresses import AddressPolicy, RefusedAddressError
@@ -378,7 +379,7 @@ def _earliest_end(connected: ssl.SSLSocket) -> float | None:
 
 def _failure(problem: Exception, *, is_over: bool) -> ProbeError:
     """Converts a library's exception; its text is not kept, since it may quote the target."""
-    errors = list(_chain(problem))
+    errors = list(with_causes(problem))
     refused = next((one for one in errors if isinstance(one, RefusedAddressError)), None)
     if refused is not None:
         return ProbeError(Outcome.REFUSED_ADDRESS, str(refused))
@@ -401,17 +402,3 @@ def _named(error: BaseException) -> ProbeError | None:
             return ProbeError(Outcome.DNS, "its URL cannot be used")
         case _:
             return None
-
-
-def _chain(problem: BaseException) -> Iterator[BaseException]:
-    """The error and everything it wraps: cause, context and arguments."""
-    seen: list[BaseException] = []
-    waiting = [problem]
-    while waiting:
-        error = waiting.pop(0)
-        if error in seen:
-            continue
-        seen.append(error)
-        yield error
-        inner = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
-        waiting.extend(item for item in inner if isinstance(item, BaseException))
